@@ -1,0 +1,272 @@
+/* engine/cmd/keyspace.c: commands about whole databases: counting, listing, scanning, swapping, emptying. */
+#include "engine/call.h"
+#include "engine/command_keys.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+ROAN_COMMAND(dbsize, .arity = 1, .flags = ROAN_CMD_READ | ROAN_CMD_FAST, .acl = ROAN_ACL_KEYSPACE,
+             .lock = ROAN_LOCK_X, .group = ROAN_GROUP_SERVER, .since = "1.0.0",
+             .complexity = "O(1)", .summary = "Tells how many keys the selected database holds.",
+             .tips = "request_policy:all_shards response_policy:agg_sum")
+{
+    roan_out_integer(call->out, (int64_t)roan_db_count(call->engine, call->db));
+}
+
+ROAN_COMMAND(randomkey, .arity = 1, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_X,
+             .group = ROAN_GROUP_GENERIC, .since = "1.0.0", .complexity = "O(1)",
+             .summary = "Picks some key of the selected database.",
+             .tips = "request_policy:all_shards response_policy:special nondeterministic_output")
+{
+    roan_entry *entry = roan_db_random(call);
+    if (entry == NULL)
+        roan_out_null(call->out);
+    else
+        roan_out_bulk(call->out, roan_entry_key(entry));
+}
+
+/* ---- KEYS and SCAN ---- */
+
+typedef struct key_filter {
+    roan_call *call;
+    roan_slice pattern;  /* data NULL: all */
+    int type;            /* roan_type, or -1: all */
+    size_t sent;
+} key_filter;
+
+static bool pattern_takes_all(roan_slice pattern)
+{
+    return pattern.bytes == 1 && pattern.data[0] == '*';
+}
+
+static void send_key(roan_entry *entry, void *context)
+{
+    key_filter *filter = context;
+    roan_slice key = roan_entry_key(entry);
+    if (filter->type >= 0 && entry->type != (unsigned)filter->type)
+        return;
+    if (roan_entry_is_expired(entry, filter->call->now_ms) && !filter->call->session->import_source)
+        return;
+    if (filter->pattern.data != NULL && !roan_glob_match(filter->pattern, key, false))
+        return;
+    roan_out_bulk(filter->call->out, key);
+    filter->sent++;
+}
+
+ROAN_COMMAND(keys, .arity = 2, .flags = ROAN_CMD_READ, .acl = ROAN_ACL_DANGEROUS,
+             .lock = ROAN_LOCK_X, .group = ROAN_GROUP_GENERIC, .since = "1.0.0",
+             .complexity = "O(N) for N keys in the database.",
+             .summary = "Lists all keys whose names match a pattern.",
+             .arguments = "pattern:pattern",
+             .tips = "request_policy:all_shards nondeterministic_output_order")
+{
+    key_filter filter = {.call = call, .type = -1};
+    if (!pattern_takes_all(call->argv[1]))
+        filter.pattern = call->argv[1];
+    roan_out_mark mark = roan_out_open(call->out);
+    for (unsigned i = 0; i < call->engine->stripe_count; i++)
+        ROAN_IGNORE(roan_table_scan(&call->db->tables[i], 0, SIZE_MAX, send_key, &filter)); /* always the end */
+    roan_out_close_array(call->out, mark, filter.sent);
+}
+
+/* A SCAN cursor: the stripe above, the position on the stripe's hash axis below. 0 is both the start and the end: the
+ * position behind the last stripe. */
+#define CURSOR_STRIPE_SHIFT ROAN_SCAN_BITS
+
+typedef struct scan_options {
+    uint64_t cursor;
+    int64_t count;
+    key_filter filter;
+} scan_options;
+
+static bool parse_type(roan_call *call, size_t index, int *ret_type)
+{
+    for (int type = 0; type < ROAN_TYPE_COUNT; type++)
+        if (roan_call_is(call, index, roan_type_name((roan_type)type))) {
+            *ret_type = type;
+            return true;
+        }
+    roan_call_error_printf(call, "ERR unknown type name '%.*s'", ROAN_SLICE_ARG(call->argv[index]));
+    return false;
+}
+
+/* Strictly decimal as a rule, but what strtoull makes of leading blanks, signs and zeroes is accepted as well. */
+static bool parse_cursor(roan_slice text, uint64_t *ret_cursor)
+{
+    char copy[64];
+    int64_t integer;
+    if (roan_parse_i64(text, &integer)) {
+        *ret_cursor = (uint64_t)integer;
+        return integer >= 0;
+    }
+    if (text.bytes == 0 || text.bytes >= sizeof copy)
+        return false;
+    memcpy(copy, text.data, text.bytes);
+    copy[text.bytes] = '\0';
+    char *end;
+    errno = 0;
+    *ret_cursor = strtoull(copy, &end, 10);
+    return errno == 0 && end != copy && end == copy + text.bytes;
+}
+
+static bool parse_scan(roan_call *call, scan_options *options)
+{
+    *options = (scan_options){.count = 10, .filter = {.call = call, .type = -1}};
+    if (!parse_cursor(call->argv[1], &options->cursor)) {
+        roan_call_error(call, "ERR invalid cursor");
+        return false;
+    }
+    for (size_t at = 2; at < call->argc; at += 2) {
+        bool has_value = at + 1 < call->argc;
+        if (has_value && roan_call_is(call, at, "COUNT")) {
+            if (!roan_call_integer(call, at + 1, &options->count, NULL))
+                return false;
+            if (options->count < 1) {
+                roan_call_syntax_error(call);
+                return false;
+            }
+        } else if (has_value && roan_call_is(call, at, "MATCH")) {
+            options->filter.pattern = call->argv[at + 1];
+            if (pattern_takes_all(options->filter.pattern))
+                options->filter.pattern.data = NULL;
+        } else if (has_value && roan_call_is(call, at, "TYPE")) {
+            if (!parse_type(call, at + 1, &options->filter.type))
+                return false;
+        } else if (roan_call_is(call, at, "NOVALUES")) {
+            roan_call_error(call, "ERR NOVALUES option can only be used in HSCAN");
+            return false;
+        } else {
+            roan_call_syntax_error(call);
+            return false;
+        }
+    }
+    return true;
+}
+
+typedef struct scan_visit {
+    key_filter *filter;
+    size_t visited;
+} scan_visit;
+
+static void visit_key(roan_entry *entry, void *context)
+{
+    scan_visit *visit = context;
+    visit->visited++;
+    send_key(entry, visit->filter);
+}
+
+/* Scans from the cursor until `count` entries were seen; the cursor to go on from, or 0 at the end. */
+static uint64_t scan(roan_call *call, scan_options *options)
+{
+    uint64_t stripe = options->cursor >> CURSOR_STRIPE_SHIFT;
+    uint64_t position = options->cursor << (64 - CURSOR_STRIPE_SHIFT);
+    scan_visit visit = {&options->filter, 0};
+    while (stripe < call->engine->stripe_count && visit.visited < (size_t)options->count) {
+        position = roan_table_scan(&call->db->tables[stripe], position, (size_t)options->count - visit.visited, visit_key,
+                                   &visit);
+        stripe += position == 0;
+    }
+    if (stripe >= call->engine->stripe_count)
+        return 0;
+    return stripe << CURSOR_STRIPE_SHIFT | position >> (64 - CURSOR_STRIPE_SHIFT);
+}
+
+ROAN_COMMAND(scan, .arity = -2, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_X,
+             .group = ROAN_GROUP_GENERIC, .since = "2.8.0",
+             .complexity = "O(1) for each call, O(N) for a full walk over N keys.",
+             .summary = "Walks over the keys of a database, a few at each call.",
+             .arguments = "cursor:integer [MATCH pattern:pattern] [COUNT count:integer] "
+                          "[TYPE type^6.0.0]",
+             .tips = "nondeterministic_output request_policy:special response_policy:special",
+             .history = "6.0.0|Filter TYPE.")
+{
+    scan_options options;
+    char cursor[ROAN_I64_TEXT_MAX];
+    if (!parse_scan(call, &options))
+        return;
+    roan_out_array(call->out, 2);
+    roan_out_mark cursor_mark = roan_out_open(call->out);
+    roan_out_mark keys_mark = roan_out_open(call->out);
+    uint64_t next = scan(call, &options);
+    roan_out_close_bulk(call->out, cursor_mark, roan_slice_make(cursor, roan_format_u64(cursor, next)));
+    roan_out_close_array(call->out, keys_mark, options.filter.sent);
+}
+
+/* ---- whole databases ---- */
+
+ROAN_COMMAND(swapdb, .arity = 3, .flags = ROAN_CMD_WRITE | ROAN_CMD_FAST,
+             .acl = ROAN_ACL_DANGEROUS | ROAN_ACL_KEYSPACE, .lock = ROAN_LOCK_X,
+             .group = ROAN_GROUP_SERVER, .since = "4.0.0",
+             .complexity = "O(N) for N clients that watch or wait for keys in them.",
+             .summary = "Exchanges the contents of two databases.",
+             .arguments = "index1:integer index2:integer")
+{
+    static const char *const errors[] = {"ERR invalid first DB index", "ERR invalid second DB index"};
+    roan_db *dbs[2];
+    for (size_t i = 0; i < 2; i++) {
+        int64_t number;
+        if (!roan_call_integer_in(call, i + 1, INT32_MIN, INT32_MAX, &number, errors[i]))
+            return;
+        dbs[i] = roan_engine_db(call->engine, number);
+    }
+    if (dbs[0] == NULL || dbs[1] == NULL) {
+        roan_call_error(call, "ERR DB index is out of range");
+        return;
+    }
+    roan_table *tables = dbs[0]->tables;
+    dbs[0]->tables = dbs[1]->tables;
+    dbs[1]->tables = tables;
+    call->dirty++;
+    roan_out_ok(call->out);
+}
+
+/* SYNC or ASYNC, or what the configuration prefers; false after an error was sent. */
+static bool parse_flush_mode(roan_call *call, bool *ret_is_async)
+{
+    *ret_is_async = call->engine->config.lazyfree_lazy_user_flush;
+    if (call->argc == 1)
+        return true;
+    *ret_is_async = call->argc == 2 && roan_call_is(call, 1, "ASYNC");
+    if (*ret_is_async || (call->argc == 2 && roan_call_is(call, 1, "SYNC")))
+        return true;
+    roan_call_syntax_error(call);
+    return false;
+}
+
+ROAN_COMMAND(flushdb, .arity = -1, .flags = ROAN_CMD_WRITE,
+             .acl = ROAN_ACL_DANGEROUS | ROAN_ACL_KEYSPACE, .lock = ROAN_LOCK_X,
+             .group = ROAN_GROUP_SERVER, .since = "1.0.0",
+             .complexity = "O(N) for N keys in the database.",
+             .summary = "Empties the selected database.",
+             .arguments = "[flush-type<ASYNC^4.0.0|SYNC^6.2.0>]",
+             .tips = "request_policy:all_shards response_policy:all_succeeded",
+             .history = "4.0.0|Modifier ASYNC.\n6.2.0|Modifier SYNC.")
+{
+    bool is_async;
+    if (!parse_flush_mode(call, &is_async))
+        return;
+    call->dirty += roan_db_clear(call->engine, call->db, is_async);
+    roan_call_force_effect(call);
+    roan_out_ok(call->out);
+}
+
+ROAN_COMMAND(flushall, .arity = -1, .flags = ROAN_CMD_WRITE,
+             .acl = ROAN_ACL_DANGEROUS | ROAN_ACL_KEYSPACE, .lock = ROAN_LOCK_X,
+             .group = ROAN_GROUP_SERVER, .since = "1.0.0",
+             .complexity = "O(N) for N keys in all databases.",
+             .summary = "Empties every database.",
+             .arguments = "[flush-type<ASYNC^4.0.0|SYNC^6.2.0>]",
+             .tips = "request_policy:all_shards response_policy:all_succeeded",
+             .history = "4.0.0|Modifier ASYNC.\n6.2.0|Modifier SYNC.")
+{
+    bool is_async;
+    if (!parse_flush_mode(call, &is_async))
+        return;
+    for (int64_t i = 0; i < call->engine->config.databases; i++) {
+        roan_db *db = roan_engine_db_if_used(call->engine, (unsigned)i);
+        if (db != NULL)
+            call->dirty += roan_db_clear(call->engine, db, is_async);
+    }
+    roan_call_force_effect(call);
+    roan_out_ok(call->out);
+}

@@ -1,0 +1,363 @@
+/* engine/dispatch.c: the one door: from words to an executed command.
+ *
+ *   prepare: look up, hash the first key, prefetch
+ *   execute: refuse? -> make memory -> locks -> body -> effects -> monitors -> unlock -> counters and logs
+ *
+ * Everything a command may or may not do is read from its row, here and nowhere else. Refusals are in the reference's
+ * order: authentication, unknown, arity, memory, pause.
+ */
+#include "engine/call.h"
+
+#include "base/macros.h"
+#include "engine/command_keys.h"
+#include "engine/effects.h"
+#include "engine/evict.h"
+#include "engine/logs.h"
+#include "engine/monitor.h"
+#include "engine/stats.h"
+
+#define NAME_TABLE_SIZE 2048 /* a power of two, several times the number of top-level commands */
+#define PARK_ROUNDS_MAX 3    /* then the command runs alone, so that it cannot starve */
+#define STRIPES_PER_CALL_MAX 64
+
+/* ---- looking up ---- */
+
+typedef struct name_slot {
+    const roan_command *command;
+    bool is_parent;
+} name_slot;
+
+static name_slot name_table[NAME_TABLE_SIZE]; /* written once before main() */
+
+static ROAN_ALWAYS_INLINE uint32_t name_hash(const char *name, size_t bytes)
+{
+    uint64_t head = 0, tail = 0;
+    if (bytes >= 8) {
+        memcpy(&head, name, 8);
+        memcpy(&tail, name + bytes - 8, 8);
+    } else if (bytes >= 4) {
+        uint32_t a, b;
+        memcpy(&a, name, 4);
+        memcpy(&b, name + bytes - 4, 4);
+        head = (uint64_t)a << 32 | b;
+    } else if (bytes > 0) {
+        head = (uint64_t)(unsigned char)name[0] << 16 | (uint64_t)(unsigned char)name[bytes / 2] << 8 |
+               (unsigned char)name[bytes - 1];
+    }
+    uint64_t folded = (head | 0x2020202020202020ull) ^ ((tail | 0x2020202020202020ull) * 31) ^ bytes;
+    return (uint32_t)((folded * 0x9e3779b97f4a7c15ull) >> 53) & (NAME_TABLE_SIZE - 1);
+}
+
+__attribute__((constructor)) static void build_name_table(void)
+{
+    for (unsigned i = 0; i < roan_command_index_count; i++) {
+        const roan_command *command = roan_command_index[i];
+        if (roan_command_is_subcommand(command))
+            continue;
+        unsigned children;
+        ROAN_IGNORE(roan_command_subcommands(command, &children));
+        uint32_t slot = name_hash(command->name, strlen(command->name));
+        while (name_table[slot].command != NULL)
+            slot = (slot + 1) & (NAME_TABLE_SIZE - 1);
+        name_table[slot] = (name_slot){command, children > 0};
+    }
+}
+
+static ROAN_ALWAYS_INLINE const roan_command *look_up(size_t argc, const roan_slice *argv)
+{
+    roan_slice name = argv[0];
+    for (uint32_t slot = name_hash(name.data, name.bytes);; slot = (slot + 1) & (NAME_TABLE_SIZE - 1)) {
+        const name_slot *found = &name_table[slot];
+        if (found->command == NULL)
+            return NULL;
+        if (!roan_slice_is(name, found->command->name))
+            continue;
+        if (ROAN_LIKELY(!found->is_parent))
+            return found->command;
+        return roan_command_find_words(argc, argv);
+    }
+}
+
+void roan_request_prepare(roan_session *session, roan_request *request)
+{
+    request->key_index = 0;
+    request->command = look_up(request->argc, request->argv);
+    if (ROAN_UNLIKELY(request->command == NULL))
+        return;
+    int first = request->command->keys[0].begin == ROAN_BEGIN_INDEX ? request->command->keys[0].index : 0;
+    if (first <= 0 || (size_t)first >= request->argc || request->command->keys[0].find != ROAN_FIND_RANGE)
+        return;
+    roan_engine *engine = session->lane->engine;
+    roan_slice key = request->argv[first];
+    request->key_index = (uint32_t)first;
+    request->hash = roan_hash(&engine->table_context.secret, key.data, key.bytes);
+    request->stripe = roan_key_slot(key) & (engine->stripe_count - 1);
+    request->table = &roan_engine_db_if_used(engine, session->db)->tables[request->stripe];
+    if (engine->lane_count == 1)
+        roan_table_prefetch_slots(request->table, request->hash);
+}
+
+void roan_request_prefetch(const roan_request *request, const roan_engine *engine)
+{
+    if (request->key_index != 0 && engine->lane_count == 1)
+        roan_table_prefetch_entry(request->table, request->hash);
+}
+
+/* ---- refusing ---- */
+
+static void refuse_unknown(roan_call *call)
+{
+    roan_slice name = call->argv[0];
+    const roan_slice *argv = call->argv;
+    if (roan_command_find_words(1, argv) != NULL) {
+        roan_call_unknown_subcommand(call);
+        return;
+    }
+    roan_buffer *text = &call->lane->scratch;
+    text->bytes = 0;
+    roan_buffer_printf(text, "ERR unknown command '%.*s', with args beginning with: ", (int)ROAN_MIN(name.bytes, 128u),
+                       name.data);
+    size_t start = text->bytes;
+    for (size_t i = 1; i < call->argc && text->bytes - start < 128; i++)
+        roan_buffer_printf(text, "'%.*s' ", (int)ROAN_MIN(argv[i].bytes, 128 - (text->bytes - start)), argv[i].data);
+    roan_call_error_printf(call, "%.*s", (int)text->bytes, text->data);
+}
+
+static bool arity_is_right(const roan_command *command, size_t argc)
+{
+    return command->arity >= 0 ? argc == (size_t)command->arity : argc >= (size_t)-command->arity;
+}
+
+/* The first words of an HTTP request: somebody makes a browser talk to us. */
+static bool is_http(const roan_call *call)
+{
+    return call->command == NULL && (roan_call_is(call, 0, "post") || roan_call_is(call, 0, "host:"));
+}
+
+static void refuse_http(roan_call *call)
+{
+    roan_host *host = &call->engine->host;
+    if (host->log != NULL)
+        host->log(host->context, ROAN_LOG_WARNING,
+                  "Closing a connection that speaks HTTP: somebody may be trying to attack through a browser");
+    roan_session_close(call->session, false);
+}
+
+/* What is wrong with a request whose session or command is not an ordinary one. */
+static bool refuse_unusual(roan_call *call)
+{
+    const roan_command *command = call->command;
+    if (is_http(call))
+        refuse_http(call);
+    else if (!call->session->is_authenticated && (command == NULL || !(command->flags & ROAN_CMD_NO_AUTH)))
+        roan_call_error(call, "NOAUTH Authentication required.");
+    else if (command == NULL)
+        refuse_unknown(call);
+    else if (!arity_is_right(command, call->argc))
+        roan_call_arity_error(call);
+    else if (call->session->is_monitor && command->flags & (ROAN_CMD_READ | ROAN_CMD_WRITE | ROAN_CMD_MAY_REPLICATE))
+        roan_call_error(call, "ERR Replica can't interact with the keyspace");
+    else
+        return false;
+    return true;
+}
+
+/* True when the request was answered with an error instead of being executed. */
+static bool refuse(roan_call *call)
+{
+    const roan_command *command = call->command;
+    const roan_session *session = call->session;
+    bool is_usual = command != NULL && session->is_authenticated && !session->is_monitor;
+    if (ROAN_LIKELY(is_usual && arity_is_right(command, call->argc)) || !refuse_unusual(call))
+        return false;
+    if (command != NULL)
+        call->lane->stats->commands_by_id[command->id].rejected++;
+    return true;
+}
+
+static bool refuse_for_memory(roan_call *call)
+{
+    roan_evict_result result = roan_evict_to_limit(call->lane);
+    if (result != ROAN_EVICT_FAILED || !(call->command->flags & ROAN_CMD_DENY_OOM))
+        return false;
+    roan_call_error(call, "OOM command not allowed when used memory > 'maxmemory'.");
+    call->lane->stats->commands_by_id[call->command->id].rejected++;
+    return true;
+}
+
+static bool is_paused(const roan_call *call)
+{
+    return roan_engine_is_paused(call->engine, call->now_ms) &&
+           (atomic_load_explicit(&call->engine->pause_all, memory_order_relaxed) != 0 ||
+            call->command->flags & (ROAN_CMD_WRITE | ROAN_CMD_MAY_REPLICATE));
+}
+
+/* ---- locks ---- */
+
+typedef struct lock_set {
+    size_t count;
+    uint32_t stripes[STRIPES_PER_CALL_MAX];
+} lock_set;
+
+static bool add_stripe(lock_set *set, uint32_t stripe)
+{
+    size_t at = set->count;
+    while (at > 0 && set->stripes[at - 1] > stripe)
+        at--;
+    if (at > 0 && set->stripes[at - 1] == stripe)
+        return true;
+    if (set->count == STRIPES_PER_CALL_MAX)
+        return false;
+    memmove(set->stripes + at + 1, set->stripes + at, (set->count - at) * sizeof *set->stripes);
+    set->stripes[at] = stripe;
+    set->count++;
+    return true;
+}
+
+/* The stripes of the call's keys; false when it had better run alone (too many, or its words make no sense). */
+static bool collect_stripes(const roan_call *call, lock_set *set)
+{
+    set->count = 0;
+    if (ROAN_LIKELY(roan_command_single_key(call->command) != 0)) {
+        set->stripes[set->count++] = call->request->stripe;
+        return true;
+    }
+    roan_key_list keys;
+    roan_key_list_init(&keys);
+    bool fits = roan_command_find_keys(call->command, call->argc, call->argv, &keys);
+    const roan_key_ref *refs = roan_key_list_refs(&keys);
+    for (unsigned i = 0; i < keys.count && fits; i++)
+        fits = add_stripe(set, roan_key_slot(call->argv[refs[i].index]) & (call->engine->stripe_count - 1));
+    roan_key_list_done(&keys);
+    return fits;
+}
+
+/* ---- running ---- */
+
+static void count_call(roan_call *call, size_t out_bytes_before)
+{
+    roan_lane *lane = call->lane;
+    uint64_t ticks = roan_clock_ticks(call->engine->clock);
+    uint64_t ns = roan_clock_ticks_to_ns(call->engine->clock, ticks - lane->ticks);
+    lane->ticks = ticks;
+    lane->stats->commands++;
+    roan_stats_record_call(lane->stats, call->command->id, ns, call->engine->config.latency_tracking);
+    if (ROAN_UNLIKELY(call->has_failed))
+        lane->stats->commands_by_id[call->command->id].failed++;
+    roan_logs_note(call, ns, call->request->bytes, roan_out_bytes(call->out) - out_bytes_before);
+}
+
+static void run_body(roan_call *call)
+{
+    call->command->body(call);
+    roan_effects_finish(call);
+    if (ROAN_UNLIKELY(atomic_load_explicit(&call->engine->monitor_count, memory_order_relaxed) > 0) &&
+        !(call->command->flags & (ROAN_CMD_SKIP_MONITOR | ROAN_CMD_ADMIN)))
+        roan_monitor_feed(call);
+}
+
+static void run_alone(roan_call *call)
+{
+    roan_gate_shut(call->lane);
+    run_body(call);
+    roan_gate_open(call->lane);
+    roan_lane_update_time_keeping_ticks(call->lane); /* it may have taken long */
+}
+
+static roan_outcome hold(roan_call *call)
+{
+    if (!call->session->is_held) {
+        call->session->is_held = true;
+        call->lane->held_count++;
+    }
+    return ROAN_HELD;
+}
+
+/* A session that CLIENT PAUSE holds counts as blocked. */
+static roan_outcome hold_paused(roan_call *call)
+{
+    ROAN_ASSERT(!call->session->is_paused);
+    call->session->is_paused = true;
+    call->lane->blocked_count++;
+    call->lane->is_paused = true;
+    return hold(call);
+}
+
+/* Runs the call under the locks its row asks for; ROAN_HELD when a stripe was busy. */
+static roan_outcome run_locked(roan_call *call)
+{
+    lock_set set;
+    switch ((roan_lock)call->command->lock) {
+    case ROAN_LOCK_L:
+        run_body(call);
+        return ROAN_DONE;
+    case ROAN_LOCK_K:
+        if (call->engine->lane_count == 1) {
+            run_body(call);
+            return ROAN_DONE;
+        }
+        if (call->session->park_rounds >= PARK_ROUNDS_MAX || !collect_stripes(call, &set))
+            break;
+        if (!roan_stripes_take(call->lane, set.stripes, set.count)) {
+            call->session->park_rounds++;
+            call->lane->stats->parked++;
+            return hold(call);
+        }
+        run_body(call);
+        roan_stripes_release(call->lane, set.stripes, set.count);
+        call->session->park_rounds = 0;
+        return ROAN_DONE;
+    case ROAN_LOCK_T:
+    case ROAN_LOCK_X:
+        break;
+    }
+    run_alone(call);
+    call->session->park_rounds = 0;
+    return ROAN_DONE;
+}
+
+/* CLIENT REPLY: takes back what must not be sent. */
+static void apply_reply_mode(roan_session *session, uint8_t mode_before, size_t out_bytes_before)
+{
+    if (mode_before == ROAN_REPLY_SKIP_THIS || session->reply_mode == ROAN_REPLY_OFF ||
+        session->reply_mode == ROAN_REPLY_SKIP_NEXT)
+        roan_out_rollback(&session->out, out_bytes_before);
+    if (session->reply_mode == ROAN_REPLY_SKIP_NEXT)
+        session->reply_mode = ROAN_REPLY_SKIP_THIS;
+    else if (session->reply_mode == ROAN_REPLY_SKIP_THIS)
+        session->reply_mode = ROAN_REPLY_ON;
+}
+
+roan_outcome roan_execute(roan_session *session, roan_request *request)
+{
+    roan_lane *lane = session->lane;
+    roan_engine *engine = lane->engine;
+    roan_call call = {
+        .engine = engine,
+        .lane = lane,
+        .session = session,
+        .command = request->command,
+        .db = roan_engine_db_if_used(engine, session->db),
+        .argv = request->argv,
+        .argc = request->argc,
+        .out = &session->out,
+        .now_ms = lane->now_ms,
+        .request = request,
+    };
+    ROAN_VERIFY(engine->lane_count == 1 || atomic_load_explicit(&lane->inside, memory_order_relaxed) != 0);
+    session->last_command = call.command;
+    size_t out_bytes_before = roan_out_bytes(&session->out);
+    uint8_t mode_before = session->reply_mode;
+    if (ROAN_LIKELY(!refuse(&call)) && !(engine->config.maxmemory > 0 && refuse_for_memory(&call))) {
+        if (ROAN_UNLIKELY(is_paused(&call)))
+            return hold_paused(&call);
+        if (ROAN_UNLIKELY(run_locked(&call) == ROAN_HELD))
+            return ROAN_HELD;
+        count_call(&call, out_bytes_before);
+        session->commands += !call.is_blocked; /* counted when its waiting ends */
+    }
+    session->last_command_ms = lane->now_ms;
+    if (ROAN_UNLIKELY(mode_before | session->reply_mode) && !call.is_blocked)
+        apply_reply_mode(session, mode_before, out_bytes_before);
+    return call.is_blocked ? ROAN_BLOCKED : ROAN_DONE;
+}

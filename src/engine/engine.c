@@ -1,0 +1,252 @@
+/* engine/engine.c: creating an engine, its databases and lanes, and a lane's housekeeping.
+ *
+ *   create -> sessions come and go on lanes -> all sessions done -> free
+ *
+ * Databases are created on first use and stay: a reader needs no lock to see one (publication by an atomic pointer).
+ */
+#include "engine/engine.h"
+
+#include "base/macros.h"
+#include "engine/evict.h"
+#include "engine/expire.h"
+#include "engine/logs.h"
+#include "engine/stats.h"
+
+#define OUT_POOL_CHUNKS_MAX 64
+#define STRIPES_ONE_LANE 16
+#define STRIPES_PER_LANE 64
+#define STRIPES_MAX 4096
+#define EXPIRE_BUDGET_PERMILLE 250 /* of the time between two cron runs, at active-expire-effort 1 */
+
+static unsigned choose_stripe_count(unsigned lanes)
+{
+    if (lanes == 1)
+        return STRIPES_ONE_LANE;
+    unsigned stripes = STRIPES_PER_LANE;
+    while (stripes < lanes * STRIPES_PER_LANE && stripes < STRIPES_MAX)
+        stripes *= 2;
+    return stripes;
+}
+
+static void lane_init(roan_engine *engine, unsigned index, uint64_t seed)
+{
+    roan_lane *lane = &engine->lanes[index];
+    lane->engine = engine;
+    lane->index = index;
+    lane->stats = roan_stats_create();
+    lane->out_pool.count_max = OUT_POOL_CHUNKS_MAX;
+    roan_random_seed(&lane->random, seed + index);
+    roan_lane_update_time(lane);
+}
+
+static void lane_done(roan_lane *lane)
+{
+    ROAN_ASSERT(lane->sessions == NULL);
+    for (roan_mail *mail = roan_mailbox_take(&lane->mailbox), *next; mail != NULL; mail = next) {
+        next = mail->next;
+        mail->deliver(mail, lane);
+    }
+    roan_stats_free(lane->stats);
+    roan_free(lane->timers, lane->timer_capacity * sizeof *lane->timers);
+    roan_out_pool_done(&lane->out_pool);
+    roan_buffer_done(&lane->scratch);
+    roan_buffer_done(&lane->effects);
+}
+
+roan_engine *roan_engine_create(const roan_engine_options *options)
+{
+    roan_engine *engine = roan_alloc_aligned(ROAN_CACHE_LINE, sizeof *engine);
+    memset(engine, 0, sizeof *engine);
+    ROAN_ASSERT(options->lanes <= ROAN_LANES_MAX);
+    engine->lane_count = options->lanes == 0 ? 1 : options->lanes;
+    engine->stripe_count = options->stripes != 0 ? options->stripes : choose_stripe_count(engine->lane_count);
+    roan_clock_init(&engine->own_clock);
+    engine->clock = options->clock != NULL ? options->clock : &engine->own_clock;
+    engine->host = options->host;
+    if (options->config != NULL)
+        roan_config_copy(&engine->config, options->config);
+    else
+        roan_config_init(&engine->config);
+    uint64_t seed = options->seed != 0 ? options->seed : roan_random_entropy();
+    roan_hash_secret_init(&engine->table_context.secret, seed);
+    engine->started_ms = roan_clock_wall_us(engine->clock) / 1000;
+    engine->table_context.epoch_ms = engine->started_ms;
+    engine->next_session_id = 1;
+    engine->active_expire_is_on = true;
+    engine->logs = roan_logs_create();
+    roan_gate_init(&engine->gate);
+    ROAN_ASSERT(pthread_mutex_init(&engine->dbs_lock, NULL) == 0);
+    engine->stripes = roan_alloc_aligned(ROAN_CACHE_LINE, engine->stripe_count * sizeof *engine->stripes);
+    memset(engine->stripes, 0, engine->stripe_count * sizeof *engine->stripes);
+    engine->dbs = roan_alloc_zero((size_t)engine->config.databases * sizeof *engine->dbs);
+    engine->lanes = roan_alloc_aligned(ROAN_CACHE_LINE, engine->lane_count * sizeof *engine->lanes);
+    memset(engine->lanes, 0, engine->lane_count * sizeof *engine->lanes);
+    for (unsigned i = 0; i < engine->lane_count; i++)
+        lane_init(engine, i, seed);
+    roan_random_hex(&engine->lanes[0].random, engine->run_id, 40);
+    roan_random_hex(&engine->lanes[0].random, engine->replication_id, 40);
+    ROAN_IGNORE(roan_engine_db(engine, 0)); /* always there */
+    engine->startup_bytes = roan_alloc_used_bytes();
+    return engine;
+}
+
+static void db_free(roan_engine *engine, roan_db *db)
+{
+    if (db == NULL)
+        return;
+    for (unsigned i = 0; i < engine->stripe_count; i++)
+        roan_table_clear(&db->tables[i]);
+    roan_free(db->tables, engine->stripe_count * sizeof *db->tables);
+    roan_free(db, sizeof *db);
+}
+
+roan_engine *roan_engine_free(roan_engine *engine)
+{
+    if (engine == NULL)
+        return NULL;
+    for (unsigned i = 0; i < engine->lane_count; i++)
+        lane_done(&engine->lanes[i]);
+    for (int64_t i = 0; i < engine->config.databases; i++)
+        db_free(engine, engine->dbs[i]);
+    roan_free((void *)engine->dbs, (size_t)engine->config.databases * sizeof *engine->dbs);
+    roan_logs_free(engine->logs);
+    roan_gate_done(&engine->gate);
+    pthread_mutex_destroy(&engine->dbs_lock);
+    roan_free(engine->lanes, engine->lane_count * sizeof *engine->lanes);
+    roan_free(engine->stripes, engine->stripe_count * sizeof *engine->stripes);
+    roan_config_done(&engine->config);
+    roan_free(engine, sizeof *engine);
+    return NULL;
+}
+
+/* ---- databases ---- */
+
+roan_table *roan_tables_create(roan_engine *engine)
+{
+    roan_table *tables = roan_alloc_aligned(ROAN_CACHE_LINE, engine->stripe_count * sizeof *tables);
+    for (unsigned i = 0; i < engine->stripe_count; i++)
+        roan_table_init(&tables[i], &engine->table_context);
+    return tables;
+}
+
+static roan_db *db_create(roan_engine *engine, unsigned number)
+{
+    roan_db *db = roan_alloc_zero(sizeof *db);
+    db->number = number;
+    db->tables = roan_tables_create(engine);
+    return db;
+}
+
+roan_db *roan_engine_db(roan_engine *engine, int64_t number)
+{
+    if (number < 0 || number >= engine->config.databases)
+        return NULL;
+    roan_db *db = atomic_load_explicit(&engine->dbs[number], memory_order_acquire);
+    if (ROAN_LIKELY(db != NULL))
+        return db;
+    pthread_mutex_lock(&engine->dbs_lock);
+    db = atomic_load_explicit(&engine->dbs[number], memory_order_acquire);
+    if (db == NULL) {
+        db = db_create(engine, (unsigned)number);
+        atomic_store_explicit(&engine->dbs[number], db, memory_order_release);
+    }
+    pthread_mutex_unlock(&engine->dbs_lock);
+    return db;
+}
+
+roan_db *roan_engine_db_if_used(roan_engine *engine, unsigned number)
+{
+    ROAN_ASSERT(number < engine->config.databases);
+    return atomic_load_explicit(&engine->dbs[number], memory_order_acquire);
+}
+
+uint64_t roan_db_count(const roan_engine *engine, const roan_db *db)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < engine->stripe_count; i++)
+        count += db->tables[i].count;
+    return count;
+}
+
+uint64_t roan_db_expiring_count(const roan_engine *engine, const roan_db *db)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < engine->stripe_count; i++)
+        count += db->tables[i].expiring_count;
+    return count;
+}
+
+void roan_engine_note_memory(roan_engine *engine)
+{
+    size_t used = roan_alloc_used_bytes(), peak = atomic_load_explicit(&engine->peak_bytes, memory_order_relaxed);
+    while (used > peak && !atomic_compare_exchange_weak_explicit(&engine->peak_bytes, &peak, used, memory_order_relaxed,
+                                                                 memory_order_relaxed)) {
+    }
+}
+
+/* ---- lanes ---- */
+
+void roan_lane_update_time_keeping_ticks(roan_lane *lane)
+{
+    lane->now_us = roan_clock_wall_us(lane->engine->clock);
+    lane->now_ms = lane->now_us / 1000;
+}
+
+void roan_lane_update_time(roan_lane *lane)
+{
+    roan_lane_update_time_keeping_ticks(lane);
+    lane->ticks = roan_clock_ticks(lane->engine->clock);
+}
+
+void roan_lane_send(roan_lane *lane, roan_mail *mail)
+{
+    if (roan_mailbox_push(&lane->mailbox, mail) && lane->engine->host.wake != NULL)
+        lane->engine->host.wake(lane->engine->host.context, lane);
+}
+
+/* Those that CLIENT PAUSE holds stay held until it is over. */
+static void resume_held_sessions(roan_lane *lane, bool pause_is_over)
+{
+    for (roan_session *s = lane->sessions, *next; s != NULL && lane->held_count > 0; s = next) {
+        next = s->next;
+        if (!s->is_held || (s->is_paused && !pause_is_over))
+            continue;
+        s->is_held = false;
+        lane->held_count--;
+        lane->blocked_count -= s->is_paused;
+        s->is_paused = false;
+        s->ops->resume(s);
+    }
+}
+
+void roan_lane_deliver_mail(roan_lane *lane)
+{
+    for (roan_mail *mail = roan_mailbox_take(&lane->mailbox), *next; mail != NULL; mail = next) {
+        next = mail->next;
+        mail->deliver(mail, lane);
+    }
+    if (lane->held_count == 0)
+        return;
+    bool pause_is_over = lane->is_paused && !roan_engine_is_paused(lane->engine, lane->now_ms);
+    if (pause_is_over)
+        lane->is_paused = false;
+    if (pause_is_over || atomic_exchange_explicit(&lane->stripe_freed, 0, memory_order_acquire) != 0)
+        resume_held_sessions(lane, pause_is_over);
+}
+
+void roan_lane_cron(roan_lane *lane)
+{
+    roan_engine *engine = lane->engine;
+    roan_stats_sample_rates(lane->stats, lane->now_us);
+    roan_engine_note_memory(engine);
+    int64_t period_us = 1000000 / (engine->config.hz > 0 ? engine->config.hz : 10);
+    int64_t permille = ROAN_MIN(EXPIRE_BUDGET_PERMILLE + 20 * (engine->config.active_expire_effort - 1), 430);
+    if (engine->active_expire_is_on && !roan_engine_is_paused(engine, lane->now_ms))
+        ROAN_IGNORE(roan_expire_cycle(lane, period_us * permille / 1000)); /* what is left waits for the next run */
+    if (engine->config.maxmemory > 0)
+        ROAN_IGNORE(roan_evict_to_limit(lane)); /* commands report failures */
+    if (lane->dirty > 0) {
+        atomic_fetch_add_explicit(&engine->dirty, lane->dirty, memory_order_relaxed);
+        lane->dirty = 0;
+    }
+}

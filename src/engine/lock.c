@@ -1,0 +1,218 @@
+/* engine/lock.c: the gate and the stripes; see lock.h for what they promise.
+ *
+ * Gate protocol (Dekker style, sequentially consistent): a lane writes inside = 1 and then reads shut; whoever shuts
+ * writes shut = 1 and then reads every inside. One of the two sees the other. Nobody waits for the gate while inside,
+ * and turns are taken by a mutex, so no cycle exists.
+ *
+ * Parking: the lane sets its bit and the stripe's PARKED bit, then tries once more; a release that sees PARKED takes the
+ * bits and mails those lanes. A release between the two is seen by the second try.
+ */
+#include "engine/lock.h"
+
+#include "engine/engine.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define STRIPE_HELD 1u
+#define STRIPE_PARKED 2u
+#define SPINS_MAX 200 /* about a microsecond */
+#define GATE_SPINS_MAX 2000
+
+static inline void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void roan_gate_init(roan_gate *gate)
+{
+    atomic_init(&gate->shut, 0);
+    ROAN_ASSERT(pthread_mutex_init(&gate->turn, NULL) == 0);
+}
+
+void roan_gate_done(roan_gate *gate)
+{
+    pthread_mutex_destroy(&gate->turn);
+}
+
+static void wait_until_open(roan_gate *gate)
+{
+    for (int i = 0; i < GATE_SPINS_MAX; i++) {
+        if (atomic_load_explicit(&gate->shut, memory_order_acquire) == 0)
+            return;
+        relax();
+    }
+    while (atomic_load_explicit(&gate->shut, memory_order_acquire) != 0)
+        syscall(SYS_futex, &gate->shut, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void roan_gate_enter(roan_lane *lane)
+{
+    roan_engine *engine = lane->engine;
+    if (engine->lane_count == 1)
+        return;
+    for (;;) {
+        atomic_store_explicit(&lane->inside, 1, memory_order_seq_cst);
+        if (ROAN_LIKELY(atomic_load_explicit(&engine->gate.shut, memory_order_seq_cst) == 0))
+            return;
+        atomic_store_explicit(&lane->inside, 0, memory_order_release);
+        wait_until_open(&engine->gate);
+    }
+}
+
+void roan_gate_leave(roan_lane *lane)
+{
+    if (lane->engine->lane_count == 1)
+        return;
+    ROAN_ASSERT(!lane->is_alone);
+    atomic_store_explicit(&lane->inside, 0, memory_order_release);
+}
+
+void roan_gate_pass(roan_lane *lane)
+{
+    if (lane->engine->lane_count == 1 ||
+        ROAN_LIKELY(atomic_load_explicit(&lane->engine->gate.shut, memory_order_relaxed) == 0))
+        return;
+    roan_gate_leave(lane);
+    roan_gate_enter(lane);
+}
+
+static void wait_until_outside(const roan_lane *lane)
+{
+    for (unsigned spins = 0; atomic_load_explicit(&lane->inside, memory_order_seq_cst) != 0; spins++) {
+        if (spins < GATE_SPINS_MAX)
+            relax();
+        else
+            sched_yield();
+    }
+}
+
+void roan_gate_shut(roan_lane *lane)
+{
+    roan_engine *engine = lane->engine;
+    ROAN_ASSERT(!lane->is_alone);
+    lane->is_alone = true;
+    if (engine->lane_count == 1)
+        return;
+    atomic_store_explicit(&lane->inside, 0, memory_order_release); /* the holder of the turn may be waiting for us */
+    pthread_mutex_lock(&engine->gate.turn);
+    atomic_store_explicit(&engine->gate.shut, 1, memory_order_seq_cst);
+    for (unsigned i = 0; i < engine->lane_count; i++)
+        if (&engine->lanes[i] != lane)
+            wait_until_outside(&engine->lanes[i]);
+    atomic_store_explicit(&lane->inside, 1, memory_order_relaxed);
+}
+
+void roan_gate_open(roan_lane *lane)
+{
+    roan_engine *engine = lane->engine;
+    ROAN_ASSERT(lane->is_alone);
+    lane->is_alone = false;
+    if (engine->lane_count == 1)
+        return;
+    atomic_store_explicit(&lane->inside, 0, memory_order_release);
+    atomic_store_explicit(&engine->gate.shut, 0, memory_order_seq_cst);
+    pthread_mutex_unlock(&engine->gate.turn);
+    syscall(SYS_futex, &engine->gate.shut, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+    roan_gate_enter(lane);
+}
+
+static bool try_stripe(roan_lane *lane, roan_stripe *stripe)
+{
+    uint32_t state = atomic_load_explicit(&stripe->state, memory_order_relaxed);
+    while (!(state & STRIPE_HELD))
+        if (atomic_compare_exchange_weak_explicit(&stripe->state, &state, state | STRIPE_HELD, memory_order_acquire,
+                                                  memory_order_relaxed)) {
+            atomic_store_explicit(&stripe->holder, lane->index + 1, memory_order_relaxed);
+            return true;
+        }
+    return false;
+}
+
+static bool try_stripe_spinning(roan_lane *lane, roan_stripe *stripe)
+{
+    for (int i = 0; i < SPINS_MAX; i++) {
+        if (try_stripe(lane, stripe))
+            return true;
+        relax();
+    }
+    return false;
+}
+
+static void release_stripe(roan_lane *lane, roan_stripe *stripe)
+{
+    atomic_store_explicit(&stripe->holder, 0, memory_order_relaxed);
+    uint32_t before = atomic_exchange_explicit(&stripe->state, 0, memory_order_release);
+    ROAN_ASSERT(before & STRIPE_HELD);
+    if (ROAN_LIKELY(!(before & STRIPE_PARKED)))
+        return;
+    uint64_t parked = atomic_exchange_explicit(&stripe->parked_lanes, 0, memory_order_seq_cst);
+    roan_engine *engine = lane->engine;
+    for (unsigned i = 0; i < engine->lane_count; i++) {
+        if (!(parked >> i & 1))
+            continue;
+        atomic_store_explicit(&engine->lanes[i].stripe_freed, 1, memory_order_release);
+        if (engine->host.wake != NULL)
+            engine->host.wake(engine->host.context, &engine->lanes[i]);
+    }
+}
+
+/* Leaves the lane's name at a busy stripe. True: it was released meanwhile and is ours now. */
+static bool park(roan_lane *lane, roan_stripe *stripe)
+{
+    atomic_fetch_or_explicit(&stripe->parked_lanes, UINT64_C(1) << lane->index, memory_order_seq_cst);
+    uint32_t state = atomic_load_explicit(&stripe->state, memory_order_seq_cst);
+    for (;;) {
+        if (!(state & STRIPE_HELD))
+            return try_stripe(lane, stripe);
+        if (atomic_compare_exchange_weak_explicit(&stripe->state, &state, state | STRIPE_PARKED, memory_order_seq_cst,
+                                                  memory_order_seq_cst))
+            return false;
+    }
+}
+
+bool roan_stripes_take(roan_lane *lane, const uint32_t *stripes, size_t count)
+{
+    roan_engine *engine = lane->engine;
+    if (engine->lane_count == 1)
+        return true;
+    for (size_t i = 0; i < count; i++) {
+        roan_stripe *stripe = &engine->stripes[stripes[i]];
+        if (ROAN_LIKELY(try_stripe(lane, stripe)) || try_stripe_spinning(lane, stripe))
+            continue;
+        /* Give everything back first: whoever parks holds nothing. */
+        roan_stripes_release(lane, stripes, i);
+        if (park(lane, stripe)) {
+            release_stripe(lane, stripe);
+            atomic_store_explicit(&lane->stripe_freed, 1, memory_order_relaxed); /* try again in the next round */
+        }
+        return false;
+    }
+    return true;
+}
+
+void roan_stripes_release(roan_lane *lane, const uint32_t *stripes, size_t count)
+{
+    if (lane->engine->lane_count == 1)
+        return;
+    for (size_t i = count; i-- > 0;)
+        release_stripe(lane, &lane->engine->stripes[stripes[i]]);
+}
+
+bool roan_stripe_try(roan_lane *lane, uint32_t stripe)
+{
+    return lane->engine->lane_count == 1 || try_stripe(lane, &lane->engine->stripes[stripe]);
+}
+
+bool roan_stripe_is_held(const roan_lane *lane, uint32_t stripe)
+{
+    const roan_engine *engine = lane->engine;
+    return engine->lane_count == 1 || lane->is_alone ||
+           atomic_load_explicit(&engine->stripes[stripe].holder, memory_order_relaxed) == lane->index + 1;
+}

@@ -1,0 +1,836 @@
+/* engine/table.c: the hash-ordered segmented table; see table.h for the idea.
+ *
+ *   slot word:  | tag 20 bits | entry address / 8, 44 bits |       0: empty
+ *
+ * A tag holds 20 bits of the hash from bit `window` on. Since all entries of a segment share its first `depth` bits and
+ * window <= depth, the tag's last 20 - (depth - window) bits say where in the segment the entry wants to be (its home).
+ * Splits move depth on and leave the tags alone; every fourth split reads the keys again and refreshes the window.
+ *
+ * Invariant 1: the occupied slots of a segment are sorted by tag.
+ * Invariant 2: every slot between an entry's home and its place is occupied.
+ * Invariant 3: directory slots i with the same leading `depth` bits point to the same segment.
+ * Invariant 4: the column, where there is one, matches the entries' expiries; soonest is no later than any of them.
+ *              All checked by roan_table_check().
+ */
+#include "engine/table.h"
+
+#include "base/alloc.h"
+#include "base/macros.h"
+
+#define TAG_BITS 20
+#define ADDRESS_BITS (64 - TAG_BITS)
+#define ADDRESS_MASK ((UINT64_C(1) << ADDRESS_BITS) - 1)
+#define WINDOW_LAG_MAX 4
+#define DEPTH_MAX 40
+#define SEGMENT_BYTES_MAX 4096u
+#define SLACK_SLOTS_MAX 8u
+#define NEVER UINT32_MAX
+#define COLUMN_UNIT_SHIFT 7 /* 128 ms */
+
+struct roan_segment {
+    uint16_t capacity;
+    uint16_t count;
+    uint8_t depth;
+    uint8_t window;
+    uint16_t expiring;
+    uint32_t *column; /* per slot: expiry in units since the epoch, 0: none; NULL: nothing here expires */
+    uint64_t slots[];
+};
+
+/* Allocation sizes a segment goes through: the allocator's own size classes, so nothing is lost to rounding. */
+static const uint16_t segment_bytes[] = {64,   112,  192,  320,  512,  768,  1024, 1280,
+                                         1536, 1792, 2048, 2560, 3072, 3584, 4096};
+
+static unsigned capacity_of(size_t bytes)
+{
+    return (unsigned)((bytes - sizeof(roan_segment)) / sizeof(uint64_t));
+}
+
+static size_t bytes_of(const roan_segment *segment)
+{
+    return sizeof *segment + segment->capacity * sizeof(uint64_t);
+}
+
+#define SLOTS_MAX ((SEGMENT_BYTES_MAX - sizeof(roan_segment)) / sizeof(uint64_t))
+#define SLOTS_DRAWN (SLOTS_MAX + 64) /* an odd distribution may need a few slots more than the largest class has */
+#define OVERSIZE_STEP 16u
+
+static unsigned load_max(unsigned capacity)
+{
+    return ROAN_MIN(capacity - capacity / 16 - 1, (unsigned)SLOTS_MAX - 2);
+}
+
+/* The smallest capacity that holds `count` entries and leaves a sixth for growth. */
+static unsigned roomy_capacity(unsigned count)
+{
+    for (size_t i = 0; i < ROAN_COUNT_OF(segment_bytes); i++)
+        if (capacity_of(segment_bytes[i]) * 5 / 6 >= count + 1)
+            return capacity_of(segment_bytes[i]);
+    return capacity_of(SEGMENT_BYTES_MAX);
+}
+
+static unsigned next_capacity(unsigned capacity)
+{
+    for (size_t i = 0; i < ROAN_COUNT_OF(segment_bytes); i++)
+        if (capacity_of(segment_bytes[i]) > capacity)
+            return capacity_of(segment_bytes[i]);
+    return 0;
+}
+
+static ROAN_ALWAYS_INLINE uint64_t tag_of_hash(uint64_t hash, unsigned window)
+{
+    return (hash << window) >> (64 - TAG_BITS);
+}
+
+static ROAN_ALWAYS_INLINE uint64_t tag_of_word(uint64_t word)
+{
+    return word >> ADDRESS_BITS;
+}
+
+static ROAN_ALWAYS_INLINE roan_entry *entry_of_word(uint64_t word)
+{
+    return (roan_entry *)(uintptr_t)((word & ADDRESS_MASK) << 3);
+}
+
+static ROAN_ALWAYS_INLINE uint64_t make_word(uint64_t tag, const roan_entry *entry)
+{
+    return tag << ADDRESS_BITS | (uint64_t)(uintptr_t)entry >> 3;
+}
+
+static ROAN_ALWAYS_INLINE unsigned home_of_tag(const roan_segment *segment, uint64_t tag)
+{
+    unsigned bits = TAG_BITS - (unsigned)(segment->depth - segment->window);
+    unsigned slack = segment->capacity > 4 * SLACK_SLOTS_MAX ? SLACK_SLOTS_MAX : segment->capacity / 4;
+    return (unsigned)(((tag & ((UINT64_C(1) << bits) - 1)) * (segment->capacity - slack)) >> bits);
+}
+
+static ROAN_ALWAYS_INLINE size_t directory_slot(const roan_table *table, uint64_t hash)
+{
+    return table->depth == 0 ? 0 : (size_t)(hash >> (64 - table->depth));
+}
+
+static ROAN_ALWAYS_INLINE roan_segment *segment_of(const roan_table *table, uint64_t hash)
+{
+    return table->directory[directory_slot(table, hash)];
+}
+
+static uint64_t hash_of_entry(const roan_table *table, const roan_entry *entry)
+{
+    roan_slice key = roan_entry_key(entry);
+    return roan_hash(&table->context->secret, key.data, key.bytes);
+}
+
+static roan_segment *segment_create(unsigned capacity, unsigned depth, unsigned window, bool with_column)
+{
+    roan_segment *segment = roan_alloc_zero(sizeof *segment + capacity * sizeof(uint64_t));
+    segment->capacity = (uint16_t)capacity;
+    segment->depth = (uint8_t)depth;
+    segment->window = (uint8_t)window;
+    if (with_column)
+        segment->column = roan_alloc_zero(capacity * sizeof *segment->column);
+    return segment;
+}
+
+static void segment_free(roan_segment *segment)
+{
+    roan_free(segment->column, segment->capacity * sizeof *segment->column);
+    roan_free(segment, bytes_of(segment));
+}
+
+/* ---- expiry columns ---- */
+
+static uint32_t column_time(const roan_table *table, const roan_entry *entry)
+{
+    if (!(entry->flags & ROAN_ENTRY_EXPIRES))
+        return 0;
+    int64_t since = 0;
+    if (__builtin_sub_overflow(roan_entry_expiry(entry), table->context->epoch_ms, &since))
+        return roan_entry_expiry(entry) < 0 ? 1 : NEVER - 1;
+    if (since <= 0)
+        return 1;
+    uint64_t units = ((uint64_t)since + (1u << COLUMN_UNIT_SHIFT) - 1) >> COLUMN_UNIT_SHIFT;
+    return units >= NEVER - 1 ? NEVER - 1 : ROAN_MAX((uint32_t)units, 1u);
+}
+
+static uint32_t due_time(const roan_table *table, int64_t now_ms)
+{
+    int64_t since = now_ms - table->context->epoch_ms;
+    if (since < 0)
+        return 1;
+    return (uint64_t)since >> COLUMN_UNIT_SHIFT >= NEVER - 1 ? NEVER - 1 : ROAN_MAX((uint32_t)(since >> COLUMN_UNIT_SHIFT), 1u);
+}
+
+static void note_soonest(roan_table *table, uint64_t hash, uint32_t time)
+{
+    size_t slots = (size_t)1 << table->depth;
+    if (table->soonest == NULL) {
+        table->soonest = roan_alloc(slots * sizeof *table->soonest);
+        memset(table->soonest, 0xff, slots * sizeof *table->soonest);
+    }
+    uint32_t *soonest = &table->soonest[directory_slot(table, hash)];
+    *soonest = ROAN_MIN(*soonest, time);
+}
+
+/* Writes the column for the slot from its entry. */
+static void update_column(roan_table *table, uint64_t hash, roan_segment *segment, unsigned index, const roan_entry *entry)
+{
+    uint32_t time = column_time(table, entry);
+    uint32_t before = segment->column == NULL ? 0 : segment->column[index];
+    if (time == before)
+        return;
+    if (segment->column == NULL)
+        segment->column = roan_alloc_zero(segment->capacity * sizeof *segment->column);
+    segment->column[index] = time;
+    int change = (time != 0) - (before != 0);
+    segment->expiring = (uint16_t)(segment->expiring + change);
+    table->expiring_count += (uint64_t)(int64_t)change;
+    if (time != 0)
+        note_soonest(table, hash, time);
+    if (segment->expiring == 0) {
+        roan_free(segment->column, segment->capacity * sizeof *segment->column);
+        segment->column = NULL;
+    }
+}
+
+/* ---- slots of one segment ---- */
+
+/* Appends entries in tag order; used to fill a fresh segment. *place is the first slot not yet used. */
+static void append_sorted(roan_segment *segment, unsigned *place, uint64_t word, uint32_t time)
+{
+    unsigned at = ROAN_MAX(home_of_tag(segment, tag_of_word(word)), *place);
+    ROAN_ASSERT(at < segment->capacity);
+    segment->slots[at] = word;
+    if (time != 0) {
+        segment->column[at] = time;
+        segment->expiring++;
+    }
+    segment->count++;
+    *place = at + 1;
+}
+
+/* The last slots could overflow when filled in order: tells whether words[0..count) fit. */
+static bool fits_sorted(const roan_segment *shape, const uint64_t *words, unsigned count)
+{
+    unsigned place = 0;
+    for (unsigned i = 0; i < count; i++)
+        place = ROAN_MAX(home_of_tag(shape, tag_of_word(words[i])), place) + 1;
+    return place <= shape->capacity;
+}
+
+/* A segment of at least `capacity` slots with these words, which are sorted. */
+static roan_segment *segment_build(unsigned capacity, unsigned depth, unsigned window, const uint64_t *words,
+                                   const uint32_t *times, unsigned count)
+{
+    bool with_column = false;
+    for (unsigned i = 0; times != NULL && i < count && !with_column; i++)
+        with_column = times[i] != 0;
+    roan_segment shape = {.capacity = (uint16_t)capacity, .depth = (uint8_t)depth, .window = (uint8_t)window};
+    while (!fits_sorted(&shape, words, count)) {
+        unsigned larger = next_capacity(shape.capacity);
+        shape.capacity = (uint16_t)(larger != 0 ? larger : shape.capacity + OVERSIZE_STEP);
+    }
+    roan_segment *segment = segment_create(shape.capacity, depth, window, with_column);
+    unsigned place = 0;
+    for (unsigned i = 0; i < count; i++)
+        append_sorted(segment, &place, words[i], times == NULL ? 0 : times[i]);
+    return segment;
+}
+
+/* The occupied slots in order. */
+static unsigned collect(const roan_segment *segment, uint64_t *words, uint32_t *times)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < segment->capacity; i++) {
+        if (segment->slots[i] == 0)
+            continue;
+        words[count] = segment->slots[i];
+        times[count++] = segment->column == NULL ? 0 : segment->column[i];
+    }
+    ROAN_ASSERT(count == segment->count);
+    return count;
+}
+
+/* ---- directory ---- */
+
+static void directory_resize(roan_table *table, unsigned depth)
+{
+    size_t before = (size_t)1 << table->depth, after = (size_t)1 << depth;
+    roan_segment **directory = depth == 0 ? &table->single : roan_alloc(after * sizeof *directory);
+    uint32_t *soonest = table->soonest == NULL ? NULL : roan_alloc(after * sizeof *soonest);
+    roan_segment *first = table->directory[0];
+    for (size_t i = 0; i < after && depth > 0; i++)
+        directory[i] = table->directory[depth > table->depth ? i >> (depth - table->depth) : i << (table->depth - depth)];
+    for (size_t i = 0; soonest != NULL && i < after; i++) {
+        if (depth >= table->depth) {
+            soonest[i] = table->soonest[i >> (depth - table->depth)];
+            continue;
+        }
+        unsigned shift = table->depth - depth;
+        soonest[i] = NEVER;
+        for (size_t j = 0; j < (size_t)1 << shift; j++)
+            soonest[i] = ROAN_MIN(soonest[i], table->soonest[(i << shift) + j]);
+    }
+    if (table->depth > 0)
+        roan_free(table->directory, before * sizeof *table->directory);
+    roan_free(table->soonest, before * sizeof *table->soonest);
+    if (depth == 0)
+        table->single = first;
+    table->directory = directory;
+    table->soonest = soonest;
+    table->depth = (uint8_t)depth;
+}
+
+/* Points the directory slots of a segment's range at it. */
+static void directory_point(roan_table *table, uint64_t hash, roan_segment *segment)
+{
+    size_t width = (size_t)1 << (table->depth - segment->depth);
+    size_t first = directory_slot(table, hash) & ~(width - 1);
+    for (size_t i = first; i < first + width; i++)
+        table->directory[i] = segment;
+}
+
+/* Every directory slot of the range learns the range's earliest time, so that the range may be cut anywhere. */
+static void directory_spread_soonest(roan_table *table, uint64_t hash, unsigned depth)
+{
+    if (table->soonest == NULL)
+        return;
+    size_t width = (size_t)1 << (table->depth - depth);
+    size_t first = directory_slot(table, hash) & ~(width - 1);
+    uint32_t soonest = NEVER;
+    for (size_t i = first; i < first + width; i++)
+        soonest = ROAN_MIN(soonest, table->soonest[i]);
+    for (size_t i = first; i < first + width; i++)
+        table->soonest[i] = soonest;
+}
+
+/* ---- growing and shrinking ---- */
+
+static void rebuild(roan_table *table, uint64_t hash, roan_segment *segment, unsigned capacity)
+{
+    uint64_t words[SLOTS_MAX];
+    uint32_t times[SLOTS_MAX];
+    unsigned count = collect(segment, words, times);
+    roan_segment *fresh = segment_build(capacity, segment->depth, segment->window, words, times, count);
+    directory_point(table, hash, fresh);
+    segment_free(segment);
+}
+
+/* Tags from the keys themselves with the window at `window`. Order does not change: it is the order of the hash as far
+ * as it was known, so equal old tags may need sorting (insertion sort: they are few). */
+static void refresh_tags(const roan_table *table, uint64_t *words, uint32_t *times, unsigned count, unsigned window)
+{
+    for (unsigned i = 0; i < count; i++)
+        ROAN_PREFETCH(entry_of_word(words[i]));
+    for (unsigned i = 0; i < count; i++) {
+        roan_entry *entry = entry_of_word(words[i]);
+        uint64_t word = make_word(tag_of_hash(hash_of_entry(table, entry), window), entry);
+        uint32_t time = times[i];
+        unsigned at = i;
+        for (; at > 0 && tag_of_word(words[at - 1]) > tag_of_word(word); at--) {
+            words[at] = words[at - 1];
+            times[at] = times[at - 1];
+        }
+        words[at] = word;
+        times[at] = time;
+    }
+}
+
+static void split(roan_table *table, uint64_t hash, roan_segment *segment)
+{
+    uint64_t words[SLOTS_MAX];
+    uint32_t times[SLOTS_MAX];
+    unsigned count = collect(segment, words, times);
+    unsigned depth = segment->depth + 1u, window = segment->window;
+    ROAN_ASSERT(depth <= DEPTH_MAX);
+    /* Where the new bit turns from 0 to 1, by the old tags. */
+    uint64_t bit = UINT64_C(1) << (TAG_BITS - 1 - (segment->depth - window));
+    unsigned middle = 0;
+    while (middle < count && !(tag_of_word(words[middle]) & bit))
+        middle++;
+    if (depth - window > WINDOW_LAG_MAX) {
+        window = depth;
+        refresh_tags(table, words, times, middle, window);
+        refresh_tags(table, words + middle, times + middle, count - middle, window);
+    }
+    if (segment->depth == table->depth) {
+        directory_resize(table, depth);
+        table->deepest_count = 0;
+    }
+    directory_spread_soonest(table, hash, segment->depth);
+    uint64_t low_hash = segment->depth == 0 ? 0 : hash >> (64 - segment->depth) << (64 - segment->depth);
+    uint64_t high_hash = low_hash | UINT64_C(1) << (64 - depth);
+    roan_segment *low = segment_build(roomy_capacity(middle), depth, window, words, times, middle);
+    roan_segment *high =
+        segment_build(roomy_capacity(count - middle), depth, window, words + middle, times + middle, count - middle);
+    directory_point(table, low_hash, low);
+    directory_point(table, high_hash, high);
+    if (depth == table->depth)
+        table->deepest_count += 2;
+    segment_free(segment);
+}
+
+/* The segment had no room: makes some. */
+static void make_room(roan_table *table, uint64_t hash, roan_segment *segment)
+{
+    unsigned capacity = next_capacity(segment->capacity);
+    if (capacity != 0)
+        rebuild(table, hash, segment, capacity);
+    else
+        split(table, hash, segment);
+}
+
+static void directory_shrink(roan_table *table)
+{
+    while (table->depth > 0 && table->deepest_count == 0) {
+        directory_resize(table, table->depth - 1u);
+        for (size_t i = 0; i < (size_t)1 << table->depth; i++)
+            table->deepest_count += table->directory[i]->depth == table->depth;
+    }
+}
+
+/* Joins the segment with its other half where both are small. */
+static bool merge(roan_table *table, uint64_t hash, roan_segment *segment)
+{
+    if (segment->depth == 0)
+        return false;
+    uint64_t bit = UINT64_C(1) << (64 - segment->depth);
+    roan_segment *low = segment_of(table, hash & ~bit), *high = segment_of(table, hash | bit);
+    if (low->depth != high->depth || low->count + high->count > SLOTS_MAX / 3)
+        return false;
+    uint64_t words[SLOTS_MAX];
+    uint32_t times[SLOTS_MAX];
+    unsigned count = collect(low, words, times);
+    count += collect(high, words + count, times + count);
+    unsigned depth = segment->depth - 1u, window = ROAN_MIN(low->window, high->window);
+    if (low->window != high->window || window > depth) {
+        window = depth;
+        refresh_tags(table, words, times, count, window);
+    }
+    if (segment->depth == table->depth)
+        table->deepest_count -= 2;
+    directory_spread_soonest(table, hash, depth);
+    roan_segment *joined = segment_build(roomy_capacity(count), depth, window, words, times, count);
+    directory_point(table, hash, joined);
+    segment_free(low);
+    segment_free(high);
+    directory_shrink(table);
+    return true;
+}
+
+static void give_room_back(roan_table *table, uint64_t hash, roan_segment *segment)
+{
+    if (merge(table, hash, segment))
+        return;
+    unsigned capacity = roomy_capacity(segment->count);
+    if (capacity < segment->capacity)
+        rebuild(table, hash, segment, capacity);
+}
+
+/* ---- public ---- */
+
+void roan_table_init(roan_table *table, const roan_table_context *context)
+{
+    *table = (roan_table){.context = context, .directory = &table->single};
+}
+
+roan_arena *roan_table_arena(roan_table *table)
+{
+    if (ROAN_UNLIKELY(table->arena == NULL))
+        table->arena = roan_arena_create();
+    return table->arena;
+}
+
+/* Frees segments and directory; the entries are somebody else's. */
+static void drop_segments(roan_table *table)
+{
+    for (size_t i = 0; i < (size_t)1 << table->depth && table->directory[i] != NULL;) {
+        roan_segment *segment = table->directory[i];
+        i += (size_t)1 << (table->depth - segment->depth);
+        segment_free(segment);
+    }
+    if (table->depth > 0)
+        roan_free(table->directory, sizeof *table->directory << table->depth);
+    roan_free(table->soonest, sizeof *table->soonest << table->depth);
+    roan_arena *arena = table->arena;
+    roan_table_init(table, table->context);
+    table->arena = arena;
+}
+
+void roan_table_clear(roan_table *table)
+{
+    for (size_t i = 0; i < (size_t)1 << table->depth && table->directory[i] != NULL;) {
+        const roan_segment *segment = table->directory[i];
+        i += (size_t)1 << (table->depth - segment->depth);
+        for (unsigned j = 0; j < segment->capacity; j++)
+            if (segment->slots[j] != 0)
+                roan_entry_free_with_arena(entry_of_word(segment->slots[j]));
+    }
+    drop_segments(table);
+    roan_arena_free(table->arena);
+    table->arena = NULL;
+}
+
+roan_entry *roan_table_find(const roan_table *table, uint64_t hash, roan_slice key, roan_spot *spot)
+{
+    roan_segment *segment = segment_of(table, hash);
+    spot->segment = segment;
+    spot->index = 0;
+    if (segment == NULL)
+        return NULL;
+    uint64_t tag = tag_of_hash(hash, segment->window);
+    unsigned index = home_of_tag(segment, tag);
+    const uint64_t *slots = segment->slots;
+    while (index < segment->capacity && slots[index] != 0 && tag_of_word(slots[index]) < tag)
+        index++;
+    for (; index < segment->capacity && slots[index] != 0 && tag_of_word(slots[index]) == tag; index++) {
+        roan_entry *entry = entry_of_word(slots[index]);
+        if (ROAN_LIKELY(roan_slice_equal(roan_entry_key(entry), key))) {
+            spot->index = index;
+            return entry;
+        }
+    }
+    spot->index = index;
+    return NULL;
+}
+
+/* Opens a gap at `index` by moving the run behind it one to the right; false when the segment has no slot for it. */
+static bool open_gap(roan_segment *segment, unsigned index)
+{
+    if (index >= segment->capacity || segment->count >= load_max(segment->capacity))
+        return false;
+    unsigned gap = index;
+    while (gap < segment->capacity && segment->slots[gap] != 0)
+        gap++;
+    if (gap == segment->capacity)
+        return false;
+    memmove(segment->slots + index + 1, segment->slots + index, (gap - index) * sizeof *segment->slots);
+    if (segment->column != NULL) {
+        memmove(segment->column + index + 1, segment->column + index, (gap - index) * sizeof *segment->column);
+        segment->column[index] = 0;
+    }
+    return true;
+}
+
+void roan_table_insert(roan_table *table, uint64_t hash, roan_spot *spot, roan_entry *entry)
+{
+    ROAN_ASSERT(((uintptr_t)entry & 7) == 0 && (uintptr_t)entry >> 3 <= ADDRESS_MASK);
+    if (spot->segment == NULL) {
+        ROAN_ASSERT(table->depth == 0 && table->count == 0);
+        table->single = segment_create(capacity_of(segment_bytes[0]), 0, 0, false);
+        table->deepest_count = 1;
+        roan_table_find(table, hash, roan_entry_key(entry), spot);
+    }
+    while (!open_gap(spot->segment, spot->index)) {
+        make_room(table, hash, spot->segment);
+        ROAN_ASSERT(roan_table_find(table, hash, roan_entry_key(entry), spot) == NULL);
+    }
+    roan_segment *segment = spot->segment;
+    segment->slots[spot->index] = make_word(tag_of_hash(hash, segment->window), entry);
+    segment->count++;
+    table->count++;
+    if (ROAN_UNLIKELY(entry->flags & ROAN_ENTRY_EXPIRES))
+        update_column(table, hash, segment, spot->index, entry);
+}
+
+void roan_table_replace(roan_table *table, uint64_t hash, roan_spot *spot, roan_entry *entry)
+{
+    roan_segment *segment = spot->segment;
+    ROAN_ASSERT(segment->slots[spot->index] != 0);
+    segment->slots[spot->index] = make_word(tag_of_word(segment->slots[spot->index]), entry);
+    if (entry->flags & ROAN_ENTRY_EXPIRES || segment->column != NULL)
+        update_column(table, hash, segment, spot->index, entry);
+}
+
+/* Closes the gap at `index`: everything behind it that is not at home moves one to the left. */
+static void close_gap(roan_table *table, roan_segment *segment, unsigned index)
+{
+    if (segment->column != NULL && segment->column[index] != 0) {
+        segment->expiring--;
+        table->expiring_count--;
+    }
+    unsigned end = index + 1;
+    while (end < segment->capacity && segment->slots[end] != 0 &&
+           home_of_tag(segment, tag_of_word(segment->slots[end])) < end)
+        end++;
+    memmove(segment->slots + index, segment->slots + index + 1, (end - index - 1) * sizeof *segment->slots);
+    segment->slots[end - 1] = 0;
+    if (segment->column != NULL) {
+        memmove(segment->column + index, segment->column + index + 1, (end - index - 1) * sizeof *segment->column);
+        segment->column[end - 1] = 0;
+        if (segment->expiring == 0) {
+            roan_free(segment->column, segment->capacity * sizeof *segment->column);
+            segment->column = NULL;
+        }
+    }
+    segment->count--;
+    table->count--;
+}
+
+roan_entry *roan_table_remove(roan_table *table, uint64_t hash, roan_spot *spot)
+{
+    roan_segment *segment = spot->segment;
+    roan_entry *entry = entry_of_word(segment->slots[spot->index]);
+    close_gap(table, segment, spot->index);
+    if (table->count == 0)
+        drop_segments(table);
+    else if (segment->count < segment->capacity / 4)
+        give_room_back(table, hash, segment);
+    *spot = (roan_spot){0};
+    return entry;
+}
+
+void roan_table_prefetch_slots(const roan_table *table, uint64_t hash)
+{
+    const roan_segment *segment = segment_of(table, hash);
+    if (segment != NULL)
+        ROAN_PREFETCH(&segment->slots[home_of_tag(segment, tag_of_hash(hash, segment->window))]);
+}
+
+void roan_table_prefetch_entry(const roan_table *table, uint64_t hash)
+{
+    const roan_segment *segment = segment_of(table, hash);
+    if (segment == NULL)
+        return;
+    uint64_t tag = tag_of_hash(hash, segment->window);
+    unsigned index = home_of_tag(segment, tag);
+    while (index < segment->capacity && segment->slots[index] != 0 && tag_of_word(segment->slots[index]) < tag)
+        index++;
+    if (index < segment->capacity && segment->slots[index] != 0 && tag_of_word(segment->slots[index]) == tag) {
+        const char *entry = (const char *)entry_of_word(segment->slots[index]);
+        ROAN_PREFETCH(entry);
+        ROAN_PREFETCH(entry + ROAN_CACHE_LINE);
+    }
+}
+
+/* Where on the hash axis a tag of a segment begins. */
+static uint64_t position_of_tag(const roan_segment *segment, uint64_t from, uint64_t tag)
+{
+    uint64_t prefix = segment->window == 0 ? 0 : from >> (64 - segment->window) << (64 - segment->window);
+    return prefix | tag << (64 - TAG_BITS) >> segment->window;
+}
+
+#define SCAN_ROUND (~(UINT64_MAX >> ROAN_SCAN_BITS))
+
+/* The part of a scan that lies in one segment. Returns the position behind it, or where to go on in it. */
+static uint64_t scan_segment(const roan_segment *segment, uint64_t from, size_t wanted, size_t *visited,
+                             roan_visit_fn visit, void *context)
+{
+    uint64_t start = tag_of_hash(from, segment->window);
+    unsigned index = home_of_tag(segment, start);
+    uint64_t last_position = UINT64_MAX;
+    for (; index < segment->capacity; index++) {
+        uint64_t word = segment->slots[index];
+        if (word == 0 || tag_of_word(word) < start)
+            continue;
+        uint64_t position = position_of_tag(segment, from, tag_of_word(word)) & SCAN_ROUND;
+        if (*visited >= wanted && position != last_position && position > from)
+            return position; /* never between entries that a cursor cannot tell apart */
+        last_position = position;
+        visit(entry_of_word(word), context);
+        ++*visited;
+    }
+    uint64_t width = segment->depth == 0 ? 0 : UINT64_C(1) << (64 - segment->depth);
+    return segment->depth == 0 ? 0 : (from & ~(width - 1)) + width;
+}
+
+uint64_t roan_table_scan(const roan_table *table, uint64_t from, size_t wanted, roan_visit_fn visit, void *context)
+{
+    size_t visited = 0;
+    do {
+        const roan_segment *segment = segment_of(table, from);
+        if (segment == NULL)
+            return 0;
+        from = scan_segment(segment, from, wanted, &visited, visit, context);
+    } while (from != 0 && visited < wanted);
+    return from;
+}
+
+roan_entry *roan_table_random(const roan_table *table, roan_random *random)
+{
+    if (table->count == 0)
+        return NULL;
+    unsigned slots = table->depth == 0 ? table->single->capacity : (unsigned)SLOTS_DRAWN;
+    for (;;) { /* ends: at least one in 2^depth * slots draws hits, and loads keep that fraction high */
+        size_t at = (size_t)roan_random_below(random, UINT64_C(1) << table->depth);
+        const roan_segment *segment = table->directory[at];
+        size_t width = (size_t)1 << (table->depth - segment->depth);
+        unsigned index = (unsigned)roan_random_below(random, slots);
+        if (at % width == 0 && index < segment->capacity && segment->slots[index] != 0)
+            return entry_of_word(segment->slots[index]);
+    }
+}
+
+#define SAMPLE_SEGMENTS_MAX 8
+
+size_t roan_table_sample(const roan_table *table, roan_random *random, bool expiring_only, size_t wanted,
+                         roan_entry **ret_entries)
+{
+    size_t found = 0;
+    if (table->count == 0 || (expiring_only && table->expiring_count == 0))
+        return 0;
+    size_t directory_slots = (size_t)1 << table->depth;
+    size_t at = (size_t)roan_random_below(random, directory_slots);
+    for (size_t tries = 0; found < wanted && tries < directory_slots; at = (at + 1) % directory_slots, tries++) {
+        const roan_segment *segment = table->directory[at];
+        if (expiring_only && segment->expiring == 0)
+            continue;
+        unsigned index = (unsigned)roan_random_below(random, segment->capacity);
+        for (unsigned i = 0; i < segment->capacity && found < wanted; i++, index++) {
+            index = index >= segment->capacity ? 0 : index;
+            if (segment->slots[index] != 0 && (!expiring_only || segment->column[index] != 0))
+                ret_entries[found++] = entry_of_word(segment->slots[index]);
+        }
+    }
+    return found;
+}
+
+bool roan_table_may_have_expired(const roan_table *table, int64_t now_ms)
+{
+    if (table->expiring_count == 0)
+        return false;
+    uint32_t due = due_time(table, now_ms);
+    for (size_t i = 0; i < (size_t)1 << table->depth; i++)
+        if (table->soonest[i] <= due)
+            return true;
+    return false;
+}
+
+/* Takes due entries out of one segment; *ret_soonest is the earliest time that remains. */
+static size_t take_from_segment(roan_table *table, roan_segment *segment, uint32_t due, int64_t now_ms, size_t max,
+                                roan_entry **ret_entries, uint32_t *ret_soonest)
+{
+    size_t taken = 0;
+    uint32_t soonest = NEVER;
+    for (unsigned index = 0; index < segment->capacity && segment->column != NULL;) {
+        uint32_t time = segment->column[index];
+        if (time == 0 || time > due) {
+            soonest = time == 0 ? soonest : ROAN_MIN(soonest, time);
+            index++;
+            continue;
+        }
+        roan_entry *entry = entry_of_word(segment->slots[index]);
+        if (taken == max || !roan_entry_is_expired(entry, now_ms)) {
+            soonest = ROAN_MIN(soonest, time);
+            index++;
+            continue;
+        }
+        ret_entries[taken++] = entry;
+        close_gap(table, segment, index); /* the next one, if it moved, is at `index` now */
+    }
+    *ret_soonest = soonest;
+    return taken;
+}
+
+size_t roan_table_take_expired(roan_table *table, int64_t now_ms, uint32_t *from_slot, size_t max,
+                               roan_entry **ret_entries)
+{
+    size_t taken = 0;
+    uint32_t due = due_time(table, now_ms);
+    size_t at = *from_slot;
+    while (taken < max && table->expiring_count > 0 && at < (size_t)1 << table->depth) {
+        if (table->soonest[at] > due) {
+            at++;
+            continue;
+        }
+        roan_segment *segment = table->directory[at];
+        size_t width = (size_t)1 << (table->depth - segment->depth), first = at & ~(width - 1);
+        uint32_t soonest;
+        size_t got = take_from_segment(table, segment, due, now_ms, max - taken, ret_entries + taken, &soonest);
+        for (size_t i = first; i < first + width; i++)
+            table->soonest[i] = soonest;
+        taken += got;
+        if (got > 0 && table->count > 0 && segment->count < segment->capacity / 4) {
+            uint64_t hash = table->depth == 0 ? 0 : (uint64_t)first << (64 - table->depth);
+            unsigned depth = table->depth;
+            give_room_back(table, hash, segment);
+            if (table->depth != depth) /* the directory shrank: walk on from the same place on the hash axis */
+                first = table->depth == 0 ? 0 : (size_t)(hash >> (64 - table->depth));
+            at = first + 1; /* at worst a joined neighbour waits for the next walk */
+            continue;
+        }
+        at = taken < max ? first + width : first;
+    }
+    if (table->count == 0 && taken > 0)
+        drop_segments(table);
+    *from_slot = at >= (size_t)1 << table->depth || table->expiring_count == 0 ? 0 : (uint32_t)at;
+    return taken;
+}
+
+size_t roan_table_slot_count(const roan_table *table)
+{
+    size_t slots = 0;
+    for (size_t i = 0; i < (size_t)1 << table->depth && table->directory[i] != NULL;) {
+        slots += table->directory[i]->capacity;
+        i += (size_t)1 << (table->depth - table->directory[i]->depth);
+    }
+    return slots;
+}
+
+size_t roan_table_overhead_bytes(const roan_table *table)
+{
+    size_t slots = (size_t)1 << table->depth;
+    size_t bytes = (table->depth > 0 ? slots * sizeof(void *) : 0) + (table->soonest != NULL ? slots * 4 : 0);
+    for (size_t i = 0; i < slots && table->directory[i] != NULL;) {
+        const roan_segment *segment = table->directory[i];
+        bytes += bytes_of(segment) + (segment->column != NULL ? segment->capacity * sizeof *segment->column : 0);
+        i += (size_t)1 << (table->depth - segment->depth);
+    }
+    return bytes;
+}
+
+static void check_segment(const roan_table *table, size_t at, const roan_segment *segment)
+{
+    unsigned count = 0, expiring = 0;
+    uint64_t last_tag = 0;
+    for (unsigned i = 0; i < segment->capacity; i++) {
+        uint64_t word = segment->slots[i];
+        if (word == 0) {
+            ROAN_ASSERT(segment->column == NULL || segment->column[i] == 0);
+            continue;
+        }
+        const roan_entry *entry = entry_of_word(word);
+        uint64_t hash = hash_of_entry(table, entry);
+        roan_entry_check(entry);
+        ROAN_ASSERT(tag_of_word(word) == tag_of_hash(hash, segment->window));
+        ROAN_ASSERT(tag_of_word(word) >= last_tag);
+        ROAN_ASSERT(table->directory[directory_slot(table, hash)] == segment);
+        unsigned home = home_of_tag(segment, tag_of_word(word));
+        ROAN_ASSERT(home <= i);
+        for (unsigned j = home; j < i; j++)
+            ROAN_ASSERT(segment->slots[j] != 0);
+        uint32_t time = column_time(table, entry);
+        ROAN_ASSERT(time == (segment->column == NULL ? 0 : segment->column[i]));
+        if (time != 0) {
+            uint32_t soonest = NEVER;
+            size_t width = (size_t)1 << (table->depth - segment->depth);
+            for (size_t j = at; j < at + width; j++)
+                soonest = ROAN_MIN(soonest, table->soonest[j]);
+            ROAN_ASSERT(soonest <= time);
+        }
+        last_tag = tag_of_word(word);
+        expiring += time != 0;
+        count++;
+    }
+    ROAN_ASSERT(count == segment->count && expiring == segment->expiring);
+}
+
+void roan_table_check(const roan_table *table)
+{
+    uint64_t count = 0, expiring = 0;
+    uint32_t deepest = 0;
+    for (size_t i = 0; i < (size_t)1 << table->depth && table->directory[i] != NULL;) {
+        const roan_segment *segment = table->directory[i];
+        ROAN_ASSERT(segment->depth <= table->depth && segment->window <= segment->depth);
+        ROAN_ASSERT(segment->depth - segment->window <= WINDOW_LAG_MAX);
+        size_t width = (size_t)1 << (table->depth - segment->depth);
+        for (size_t j = i; j < i + width; j++)
+            ROAN_ASSERT(table->directory[j] == segment);
+        check_segment(table, i, segment);
+        count += segment->count;
+        expiring += segment->expiring;
+        deepest += segment->depth == table->depth;
+        i += width;
+    }
+    ROAN_ASSERT(count == table->count && expiring == table->expiring_count);
+    ROAN_ASSERT(table->depth == 0 || deepest == table->deepest_count);
+}

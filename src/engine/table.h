@@ -1,0 +1,102 @@
+/* engine/table.h: one stripe's keys of one database: a hash table kept in the order of the hash.
+ *
+ * Entries lie in segments of at most 4 KiB, sorted by their hash, with gaps (linear probing with ordered insertion). A
+ * directory indexed by the leading bits of the hash finds the segment. A full segment grows by one size class, the
+ * largest splits in two on its next hash bit; nothing else moves, so growth has no pauses and costs about nine bytes a
+ * key at any size.
+ *
+ * What follows from the order: a SCAN cursor is a position on the hash axis. An entry's position never changes while it
+ * lives, so a scan that sweeps the axis once returns everything that was there from start to end, whatever splits and
+ * merges happen meanwhile.
+ *
+ * Expiry: a segment in which an entry expires has a column of 32-bit times beside its slots, and the directory one of
+ * earliest times. Active expiry compares small integers and touches only what is due; changing an expiry writes one
+ * number; nothing has to be unlinked.
+ */
+#pragma once
+
+#include "base/hash.h"
+#include "base/random.h"
+#include "engine/entry.h"
+
+typedef struct roan_segment roan_segment;
+
+/* What all tables of an engine share. */
+typedef struct roan_table_context {
+    roan_hash_secret secret;
+    int64_t epoch_ms;              /* expiry columns count from here */
+} roan_table_context;
+
+typedef struct roan_table {
+    roan_segment **directory;      /* 2^depth segments; points to `single` while depth is 0 */
+    roan_segment *single;
+    uint32_t *soonest;             /* per directory slot, no later than the earliest expiry; NULL: nothing expires */
+    const roan_table_context *context;
+    roan_arena *arena;             /* memory of the entries; NULL until there is one */
+    uint64_t count;
+    uint64_t expiring_count;
+    uint32_t deepest_count;        /* segments whose depth is the directory's */
+    uint8_t depth;
+} roan_table;
+
+_Static_assert(sizeof(roan_table) <= ROAN_CACHE_LINE, "a table's front is one cache line");
+
+/* Where a key is, or would be: valid until the table changes. */
+typedef struct roan_spot {
+    roan_segment *segment;
+    uint32_t index;
+} roan_spot;
+
+void roan_table_init(roan_table *table, const roan_table_context *context);
+
+/* The arena that entries of this table are made in. */
+roan_arena *roan_table_arena(roan_table *table);
+
+/* Frees everything, entries included. The table is empty and usable again. */
+void roan_table_clear(roan_table *table);
+
+/* The entry, or NULL with `spot` telling where it belongs. */
+roan_entry *roan_table_find(const roan_table *table, uint64_t hash, roan_slice key, roan_spot *spot);
+
+/* Adds an entry that roan_table_find did not find; `spot` is what it returned and is updated. */
+void roan_table_insert(roan_table *table, uint64_t hash, roan_spot *spot, roan_entry *entry);
+
+/* The entry at a spot was replaced by another with the same key, or its expiry changed. The old one is the caller's. */
+void roan_table_replace(roan_table *table, uint64_t hash, roan_spot *spot, roan_entry *entry);
+
+/* Takes the entry out; it is the caller's. The spot is no longer valid. */
+roan_entry *roan_table_remove(roan_table *table, uint64_t hash, roan_spot *spot);
+
+/* Brings what a later find will touch closer to the processor: first the slots, then the entry. */
+void roan_table_prefetch_slots(const roan_table *table, uint64_t hash);
+void roan_table_prefetch_entry(const roan_table *table, uint64_t hash);
+
+/* Visits entries from position `from` on the hash axis until about `wanted` were visited or the end is reached. Returns
+ * the position to go on from, or 0 at the end. The visitor must not change the table. Positions are multiples of
+ * 2^(64 - ROAN_SCAN_BITS). */
+#define ROAN_SCAN_BITS 48
+typedef void (*roan_visit_fn)(roan_entry *entry, void *context);
+uint64_t roan_table_scan(const roan_table *table, uint64_t from, size_t wanted, roan_visit_fn visit, void *context);
+
+/* A uniformly random entry; NULL when empty. */
+roan_entry *roan_table_random(const roan_table *table, roan_random *random);
+
+/* Up to `wanted` entries near a random position, for eviction; only expiring ones when asked. Returns how many. */
+size_t roan_table_sample(const roan_table *table, roan_random *random, bool expiring_only, size_t wanted,
+                         roan_entry **ret_entries);
+
+/* Takes out at most `max` entries that expired by now_ms, in hash order beginning at directory slot *from_slot, and
+ * writes them to ret_entries (the caller's now). *from_slot moves on; it is 0 again when the table was walked once.
+ * Only what is due is touched. */
+size_t roan_table_take_expired(roan_table *table, int64_t now_ms, uint32_t *from_slot, size_t max,
+                               roan_entry **ret_entries);
+
+/* Something in the table may have expired by now_ms: a quick look that may err towards yes. */
+bool roan_table_may_have_expired(const roan_table *table, int64_t now_ms);
+
+/* Bytes of segments, columns and directory. */
+size_t roan_table_overhead_bytes(const roan_table *table);
+size_t roan_table_slot_count(const roan_table *table);
+
+/* Walks everything and states the invariants. */
+void roan_table_check(const roan_table *table);

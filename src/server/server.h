@@ -1,0 +1,87 @@
+/* server/server.h: what turns an engine into a server: worker threads with their loops, listeners, background freeing.
+ *
+ *   create -> start (threads run) -> ... -> stop requested (signal, SHUTDOWN) -> join -> free
+ *
+ * Worker 0 is the calling thread; it owns the listeners and hands new connections to the workers in turn. A worker owns
+ * its loop, its lane and its connections; whatever concerns another worker's connection is mail to its lane.
+ */
+#pragma once
+
+#include "engine/engine.h"
+#include "net/net.h"
+#include "server/listeners.h"
+#include "server/log.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+typedef struct roan_server roan_server;
+typedef struct roan_worker roan_worker;
+typedef struct roan_connection roan_connection;
+
+#define ROAN_BATCH_MAX 64
+#define ROAN_BATCH_WORDS 1024
+
+/* A request of the batch that is being gathered. */
+typedef struct roan_batch_item {
+    roan_connection *connection;
+    const char *start, *end; /* its bytes, to be kept if it cannot run now */
+    roan_request request;
+} roan_batch_item;
+
+struct roan_worker {
+    roan_server *server;
+    roan_lane *lane;
+    roan_net *net;
+    pthread_t thread;
+    roan_connection *dirty;   /* has output to hand over */
+    roan_connection *fed;     /* has input in the current batch */
+    roan_connection *ready;   /* may go on with its unread input */
+    size_t item_count, word_count;
+    roan_batch_item items[ROAN_BATCH_MAX];
+    roan_slice words[ROAN_BATCH_WORDS];
+    int64_t next_cron_us;
+    _Atomic size_t client_bytes; /* of its connections, kept while maxmemory-clients is set; see client_memory.h */
+};
+
+struct roan_server {
+    roan_engine *engine;
+    roan_log log;
+    unsigned worker_count;
+    roan_worker *workers;
+    unsigned next_worker;      /* round robin; worker 0 only */
+    roan_listeners listeners;      /* accepting */
+    roan_listeners next_listeners; /* opened by CONFIG SET, not accepting yet */
+    roan_net_socket *accepting;    /* one per socket of `listeners` */
+    roan_net_socket **retired;     /* of earlier listeners: the loop may still have events of them */
+    size_t retired_count;
+    roan_config_hooks hooks;
+    _Atomic uint32_t connection_count;
+    _Atomic int stopping;      /* 0: no; else exit code + 1 */
+    struct roan_reaper *reaper; /* frees big values in the background */
+    struct roan_pending_shutdown *pending_shutdown;
+    char config_path[4096];    /* absolute; "" when started without a file */
+    char executable[4096];
+};
+
+/* A server with a copy of the configuration, not listening yet. config_path may be "". */
+roan_status roan_server_create(const roan_config *config, const char *config_path, roan_server **ret_server,
+                               roan_error *reterr) ROAN_MUST_CHECK;
+roan_server *roan_server_free(roan_server *server);
+
+/* Opens the listeners of the configuration. */
+roan_status roan_server_listen(roan_server *server, roan_error *reterr) ROAN_MUST_CHECK;
+
+/* Serves until it is stopped; returns the exit code. Worker 0 is the calling thread. */
+int roan_server_run(roan_server *server);
+
+/* Any thread, any signal handler. */
+void roan_server_stop(roan_server *server, int exit_code);
+
+/* worker.c */
+void roan_worker_init(roan_worker *worker, roan_server *server, unsigned index);
+void roan_worker_done(roan_worker *worker);
+roan_status roan_worker_open_net(roan_worker *worker, roan_error *reterr) ROAN_MUST_CHECK;
+void roan_worker_run(roan_worker *worker);
+/* Executes what was gathered. */
+void roan_worker_run_batch(roan_worker *worker);

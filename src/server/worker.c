@@ -1,0 +1,249 @@
+/* server/worker.c: a worker's loop.
+ *
+ *   outside the gate: sleep in the loop
+ *   inside: events -> requests gathered into a batch -> executed -> replies handed to the loop -> mail, timers, cron
+ *
+ * A batch collects requests over all connections that are ready, so that their keys can be prefetched together. It is
+ * executed when it is full, when a connection in it has more input, and at the end of the round.
+ */
+#include "server/server.h"
+
+#include "base/macros.h"
+#include "engine/stats.h"
+#include "server/connection.h"
+#include "server/housekeeping.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define EVENTS_MAX 512
+
+void roan_worker_init(roan_worker *worker, roan_server *server, unsigned index)
+{
+    *worker = (roan_worker){.server = server, .lane = &server->engine->lanes[index]};
+    worker->lane->host_lane = worker;
+}
+
+roan_status roan_worker_open_net(roan_worker *worker, roan_error *reterr)
+{
+    roan_net_options options = {.kind = (roan_net_kind)worker->server->engine->config.io};
+    return roan_net_create(&options, &worker->net, reterr);
+}
+
+void roan_worker_done(roan_worker *worker)
+{
+    worker->net = roan_net_free(worker->net);
+    for (roan_session *s = worker->lane->sessions, *next; s != NULL; s = next) { /* drain gave them up */
+        next = s->next;
+        if (s->ops != &roan_connection_ops)
+            continue;
+        close(roan_connection_of_session(s)->socket.fd);
+        roan_connection_closed(roan_connection_of_session(s));
+    }
+}
+
+/* Marks the rest of the connection's requests in the batch as not to be run: their bytes are kept. */
+static void stop_connection(roan_worker *worker, size_t from, roan_connection *connection, const char *keep_from)
+{
+    connection->input_at = keep_from;
+    for (size_t i = from; i < worker->item_count; i++)
+        if (worker->items[i].connection == connection)
+            worker->items[i].connection = NULL;
+}
+
+static void run_item(roan_worker *worker, size_t index)
+{
+    roan_batch_item *item = &worker->items[index];
+    roan_connection *connection = item->connection;
+    roan_session *session = &connection->session;
+    roan_gate_pass(worker->lane); /* meanwhile another worker may close the session */
+    if (ROAN_UNLIKELY(session->is_closing))
+        return;
+    roan_outcome outcome = roan_execute(session, &item->request);
+    if (ROAN_LIKELY(outcome == ROAN_DONE && !session->is_closing))
+        return;
+    stop_connection(worker, index + 1, connection, outcome == ROAN_HELD ? item->start : item->end);
+}
+
+static void flush_dirty(roan_worker *worker)
+{
+    while (worker->dirty != NULL) {
+        roan_connection *connection = worker->dirty;
+        worker->dirty = connection->next_dirty;
+        connection->is_dirty = false;
+        roan_connection_flush(connection);
+    }
+}
+
+void roan_worker_run_batch(roan_worker *worker)
+{
+    for (size_t i = 0; i < worker->item_count; i++)
+        roan_request_prefetch(&worker->items[i].request, worker->server->engine);
+    for (size_t i = 0; i < worker->item_count; i++)
+        if (ROAN_LIKELY(worker->items[i].connection != NULL))
+            run_item(worker, i);
+    worker->item_count = worker->word_count = 0;
+    while (worker->fed != NULL) {
+        roan_connection *connection = worker->fed;
+        worker->fed = connection->next_fed;
+        connection->is_fed = false;
+        if (!connection->is_parsing)
+            roan_connection_keep_rest(connection);
+        roan_connection_flush_early(connection);
+        roan_connection_mark_dirty(connection);
+    }
+}
+
+/* ---- accepting ---- */
+
+typedef struct connection_mail {
+    roan_mail mail;
+    int fd;
+} connection_mail;
+
+static void deliver_connection(roan_mail *mail, void *receiver)
+{
+    roan_lane *lane = receiver;
+    int fd = ((connection_mail *)mail)->fd;
+    roan_free(mail, sizeof(connection_mail));
+    roan_worker *worker = lane->host_lane;
+    if (worker->net != NULL) {
+        roan_connection_open(worker, fd);
+    } else { /* the server stops */
+        atomic_fetch_sub(&worker->server->connection_count, 1);
+        close(fd);
+    }
+}
+
+static void accept_connection(roan_worker *worker, int fd)
+{
+    roan_server *server = worker->server;
+    if (atomic_fetch_add(&server->connection_count, 1) >= (uint32_t)server->engine->config.maxclients) {
+        static const char text[] = "-ERR max number of clients reached\r\n";
+        atomic_fetch_sub(&server->connection_count, 1);
+        worker->lane->stats->rejected_connections++;
+        ROAN_IGNORE(write(fd, text, sizeof text - 1)); /* the peer may be gone already */
+        close(fd);
+        return;
+    }
+    roan_worker *target = &server->workers[server->next_worker++ % server->worker_count];
+    if (target == worker) {
+        roan_connection_open(worker, fd);
+        return;
+    }
+    connection_mail *message = roan_alloc(sizeof *message);
+    *message = (connection_mail){.mail.deliver = deliver_connection, .fd = fd};
+    roan_lane_send(target->lane, &message->mail);
+}
+
+/* ---- the loop ---- */
+
+static void handle_event(roan_worker *worker, const roan_net_event *event)
+{
+    roan_connection *connection = event->socket == NULL ? NULL : event->socket->owner;
+    switch (event->type) {
+    case ROAN_NET_ACCEPTED:
+        accept_connection(worker, event->fd);
+        break;
+    case ROAN_NET_RECEIVED:
+        roan_connection_received(connection, event->data, event->bytes);
+        break;
+    case ROAN_NET_EOF:
+        roan_worker_run_batch(worker);
+        roan_connection_ended(connection, event->error);
+        break;
+    case ROAN_NET_SENT:
+        roan_connection_sent(connection, 0);
+        break;
+    case ROAN_NET_SEND_FAILED:
+        roan_connection_sent(connection, event->error);
+        break;
+    case ROAN_NET_CLOSED:
+        if (connection != NULL && connection->is_fed)
+            roan_worker_run_batch(worker);
+        if (connection != NULL)
+            roan_connection_closed(connection);
+        break;
+    case ROAN_NET_ACCEPT_FAILED:
+        roan_log_write(&worker->server->log, ROAN_LOG_WARNING, "accepting a connection: %s", strerror(event->error));
+        break;
+    case ROAN_NET_WOKEN:
+        break;
+    }
+}
+
+static void continue_ready(roan_worker *worker)
+{
+    roan_connection *connection = worker->ready;
+    worker->ready = NULL;
+    while (connection != NULL) {
+        roan_connection *next = connection->next_ready;
+        connection->is_ready = false;
+        roan_connection_continue(connection);
+        connection = next;
+    }
+    roan_worker_run_batch(worker);
+}
+
+/* Microseconds the loop may sleep. */
+static int64_t sleep_us(roan_worker *worker)
+{
+    roan_lane *lane = worker->lane;
+    if (worker->ready != NULL || worker->dirty != NULL || (lane->held_count > 0 && lane->stripe_freed != 0))
+        return 0;
+    int64_t until_cron = worker->next_cron_us - lane->now_us;
+    int64_t timeout = ROAN_MAX(until_cron, 0);
+    if (lane->timer_count > 0)
+        timeout = ROAN_MIN(timeout, ROAN_MAX(lane->timers[0]->deadline_us - lane->now_us, 0));
+    if (lane->is_paused)
+        timeout = ROAN_MIN(timeout, ROAN_MAX(lane->engine->pause_until_ms - lane->now_ms, 0) * 1000);
+    return timeout;
+}
+
+static void run_cron(roan_worker *worker)
+{
+    roan_lane *lane = worker->lane;
+    if (lane->now_us < worker->next_cron_us)
+        return;
+    int64_t hz = lane->engine->config.hz > 0 ? lane->engine->config.hz : 10;
+    worker->next_cron_us = lane->now_us + 1000000 / hz;
+    roan_lane_cron(lane);
+    roan_worker_sweep(worker);
+}
+
+static void run_round(roan_worker *worker, roan_net_event *events)
+{
+    roan_lane *lane = worker->lane;
+    int64_t timeout_us = sleep_us(worker);
+    roan_gate_leave(lane);
+    unsigned count = roan_net_wait(worker->net, timeout_us, events, EVENTS_MAX);
+    roan_gate_enter(lane);
+    roan_lane_update_time(lane);
+    uint64_t start = lane->ticks;
+    for (unsigned i = 0; i < count; i++)
+        handle_event(worker, &events[i]);
+    roan_worker_run_batch(worker);
+    roan_net_recycle(worker->net);
+    roan_lane_deliver_mail(lane);
+    ROAN_IGNORE(roan_lane_run_timers(lane)); /* sleep_us looks at them again */
+    if (worker->ready != NULL)
+        continue_ready(worker);
+    run_cron(worker);
+    flush_dirty(worker);
+    lane->stats->loops++;
+    lane->stats->loop_ns += roan_clock_ticks_to_ns(lane->engine->clock, roan_clock_ticks(lane->engine->clock) - start);
+}
+
+void roan_worker_run(roan_worker *worker)
+{
+    roan_net_event *events = roan_alloc(EVENTS_MAX * sizeof *events);
+    roan_alloc_counter_of_thread();
+    roan_gate_enter(worker->lane);
+    roan_lane_update_time(worker->lane);
+    while (atomic_load_explicit(&worker->server->stopping, memory_order_relaxed) == 0)
+        run_round(worker, events);
+    roan_worker_drain(worker, events, EVENTS_MAX);
+    roan_gate_leave(worker->lane);
+    roan_free(events, EVENTS_MAX * sizeof *events);
+}
