@@ -89,7 +89,7 @@ help:
 
 # --- build folders: configured once; ninja notices changed meson files by itself -----------------------------------
 
-SANITIZER_ENV = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 \
+SANITIZER_ENV = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:quarantine_size_mb=16 \
     UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 
 SUITES = $(if $(ONLY),--only $(ONLY),--skip check)

@@ -27,7 +27,7 @@ SERVER = "'{roan}' server --port {port} --dir {dir} --save ''"
 SCRIPTS = (
     ("wire", "tests/wire/run.py", ("--server", SERVER, "--reference")),
     ("wire", "tests/wire/*.py", ("--server", SERVER)),
-    ("cli", "tests/cli/bench_check.py", ("--server", SERVER, "--bench", "'{roan}' bench")),
+    ("cli", "tests/cli/bench_check.py", ("--server", SERVER + " --unixsocket {dir}/s", "--bench", "'{roan}' bench")),
     ("cli", "tests/cli/*.py", ()),
 )
 

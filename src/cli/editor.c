@@ -34,6 +34,7 @@
 #define HINT_START "\033[90m"
 #define HINT_END "\033[0m"
 #define ERASE_RIGHT "\033[K"
+#define ERASE_BELOW "\033[J"
 #define COLUMNS_DEFAULT 80
 #define LISTED_MAX 400 /* completions shown at once */
 
@@ -145,6 +146,33 @@ static void erase_hint(roan_cli_editor *editor)
     editor->is_hint_drawn = false;
 }
 
+/* The window has another size, and the terminal has wrapped our line anew: erase it from its first row
+ * on and let libedit, which forgets the screen when it is resized, draw it again. */
+static void draw_again(roan_cli_editor *editor)
+{
+    const LineInfo *info = el_line(editor->libedit);
+    size_t width = text_width(editor->prompt.data, editor->prompt.bytes) +
+                   text_width(info->buffer, (size_t)(info->cursor - info->buffer));
+    size_t rows_above = width / terminal_columns();
+
+    putchar('\r');
+    if (rows_above > 0)
+        printf("\033[%zuA", rows_above);
+    fputs(ERASE_BELOW, stdout);
+    fflush(stdout);
+    editor->is_hint_drawn = false;
+    el_resize(editor->libedit);
+    el_set(editor->libedit, EL_REFRESH);
+}
+
+/* True when more is typed or pasted already: drawing can wait for the last of it. */
+static bool has_pending_input(void)
+{
+    struct pollfd entry = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    return poll(&entry, 1, 0) > 0;
+}
+
 /* Waits for a byte of input. 1: there is one, 0: end of input, -1: Ctrl-C. */
 static int read_byte(roan_cli_editor *editor, char *ret_byte)
 {
@@ -158,11 +186,8 @@ static int read_byte(roan_cli_editor *editor, char *ret_byte)
         if (poll(&entry, 1, -1) < 0) {
             if (errno != EINTR)
                 return 0;
-            if (!roan_cli_interrupt_is_set()) {
-                erase_hint(editor);
-                el_resize(editor->libedit);
-                el_set(editor->libedit, EL_REFRESH);
-            }
+            if (!roan_cli_interrupt_is_set())
+                draw_again(editor);
             continue;
         }
         bytes = read(STDIN_FILENO, ret_byte, 1);
@@ -179,7 +204,8 @@ static int read_character(EditLine *libedit, wchar_t *ret_character)
     roan_cli_editor *editor = editor_of(libedit);
     int result;
 
-    draw_hint(editor);
+    if (!has_pending_input())
+        draw_hint(editor);
     for (;;) {
         char byte;
         size_t used;

@@ -91,12 +91,13 @@ void roan_cli_format_csv(roan_cli_text *out, const roan_value *value)
 void roan_cli_format_reply(roan_cli_text *out, const roan_value *value,
                            const roan_cli_options *options, bool is_verbatim)
 {
+    if (is_verbatim) {
+        roan_cli_format_raw(out, value, options->bulk_delimiter);
+        return;
+    }
     switch (options->format) {
     case ROAN_CLI_FORMAT_TTY:
-        if (is_verbatim)
-            roan_cli_format_raw(out, value, "\n");
-        else
-            roan_cli_format_tty(out, value);
+        roan_cli_format_tty(out, value);
         break;
     case ROAN_CLI_FORMAT_RAW:
         roan_cli_format_raw(out, value, options->bulk_delimiter);

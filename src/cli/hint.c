@@ -206,11 +206,17 @@ static bool begins_with_literal(const node *nodes, int index)
     return true;
 }
 
+/* Appends a piece of the syntax, without the spaces around '|': there is only one row for all of it. */
 static void put_piece(roan_cli_text *out, roan_slice piece)
 {
     if (out->bytes > 0 && piece.bytes > 0)
         roan_cli_text_put_char(out, ' ');
-    roan_cli_text_put_slice(out, piece);
+    for (size_t i = 0; i < piece.bytes; i++) {
+        bool is_beside_bar = piece.data[i] == ' ' && ((i + 1 < piece.bytes && piece.data[i + 1] == '|') ||
+                                                      (i > 0 && piece.data[i - 1] == '|'));
+        if (!is_beside_bar)
+            roan_cli_text_put_char(out, piece.data[i]);
+    }
 }
 
 static bool match_node(node *nodes, int index, input *in, roan_cli_text *out);

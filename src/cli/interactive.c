@@ -245,6 +245,9 @@ static void wait_for_messages(prompt_loop *loop)
 {
     roan_cli_session *session = loop->session;
 
+    if (session->is_connected && roan_cli_session_is_subscribed(session) &&
+        !roan_cli_show_messages(session))
+        return;
     while (session->is_connected && roan_cli_session_is_subscribed(session)) {
         bool has_input;
         bool has_message;

@@ -101,9 +101,9 @@ static bool apply_pushes(roan_cli_options *options, int64_t value, const char *a
 {
     (void)value;
     if (argument[0] == 'y' || argument[0] == 'Y')
-        options->shows_pushes = 1;
+        options->shows_pushes = true;
     else if (argument[0] == 'n' || argument[0] == 'N')
-        options->shows_pushes = 0;
+        options->shows_pushes = false;
     else
         complain("--show-pushes takes yes or no, not '%s'; going on without it", argument);
     return true;
@@ -300,7 +300,7 @@ static void set_defaults(roan_cli_options *options)
         .format = is_terminal ? ROAN_CLI_FORMAT_TTY : ROAN_CLI_FORMAT_RAW,
         .bulk_delimiter = roan_cli_copy("\n"),
         .reply_delimiter = roan_cli_copy("\n"),
-        .shows_pushes = -1,
+        .shows_pushes = is_terminal,
         .mode_number = -1,
         .top = 10,
         .scan_count = 10,

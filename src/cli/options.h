@@ -66,7 +66,7 @@ typedef struct roan_cli_options {
     roan_cli_format format;
     char *bulk_delimiter;
     char *reply_delimiter;
-    int shows_pushes; /* -1: decide by the terminal */
+    bool shows_pushes;
     /* of the modes */
     char *file;             /* --eval, --rdb, --functions-rdb, --test_hint_file */
     char *pattern;          /* not always a C string: pattern_bytes counts */

@@ -15,7 +15,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define WORDS_MAX 16
 
@@ -33,8 +32,7 @@ void roan_cli_session_init(roan_cli_session *session, const roan_cli_options *op
         .password = roan_cli_copy(options->password),
         .db = options->db > 0 ? options->db : 0,
         .protocol = 2,
-        .shows_pushes = options->shows_pushes == -1 ? isatty(STDOUT_FILENO)
-                                                    : options->shows_pushes == 1,
+        .shows_pushes = options->shows_pushes,
     };
     if (options->resp3 || (is_json && !options->resp2))
         session->protocol_wanted = 3;
@@ -84,7 +82,8 @@ void roan_cli_session_show(const roan_cli_session *session, const roan_value *va
     roan_cli_text out = {0};
 
     roan_cli_format_reply(&out, value, session->options, is_verbatim);
-    if (session->is_interactive && out.bytes > 0 && out.data[out.bytes - 1] != '\n')
+    if (is_verbatim && session->is_interactive && session->options->format == ROAN_CLI_FORMAT_TTY &&
+        out.bytes > 0 && out.data[out.bytes - 1] != '\n')
         roan_cli_text_put_char(&out, '\n'); /* the prompt wants a line of its own */
     roan_cli_text_write(&out, stdout);
     roan_cli_text_done(&out);

@@ -86,6 +86,8 @@ void roan_place_put(roan_call *call, roan_place *place, roan_entry *entry);
 void roan_place_delete(roan_call *call, roan_place *place, bool is_lazy);
 /* Takes the key out; the entry is the caller's. */
 roan_entry *roan_place_take(roan_call *call, roan_place *place);
+/* The key was told to expire at a time that is over: deletes it, with the event and effect of an expiry. */
+void roan_place_expire_now(roan_call *call, roan_place *place);
 /* Gives, changes or (ROAN_EXPIRY_NONE) removes the expiry. */
 void roan_place_set_expiry(roan_call *call, roan_place *place, int64_t expiry_ms);
 static inline int64_t roan_place_expiry(const roan_place *place)

@@ -386,6 +386,7 @@ typedef struct roan_change {
     /* out */
     roan_slice name; /* the option that failed, as errors name it */
     roan_error error;
+    roan_error hook_error; /* what a hook said, for the log; text is "" when none failed */
 } roan_change;
 
 /* Changes options as CONFIG SET does: words are name, value, name, value ... Either all values are set and applied, or

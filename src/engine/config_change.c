@@ -109,6 +109,7 @@ static roan_change_result apply_values(roan_config *config, roan_change *change,
             continue;
         }
         change->name = roan_slice_from_text(pairs[i].name);
+        change->hook_error = change->error;
         if (pairs[i].option->apply_error != NULL) /* its own words are for the log */
             ROAN_IGNORE(roan_error_set(&change->error, ROAN_E_SYSTEM, "%s", pairs[i].option->apply_error));
         restore_values(config, pairs, count);
@@ -124,6 +125,7 @@ roan_change_result roan_config_change(roan_config *config, roan_change *change, 
                                       const roan_slice *words)
 {
     ROAN_ASSERT(pair_count > 0);
+    change->error = change->hook_error = (roan_error){.text = ""};
     pair *pairs = roan_alloc_zero(pair_count * sizeof *pairs);
     roan_change_result result = find_pairs(change, pairs, pair_count, words);
     if (result == ROAN_CHANGE_DONE)

@@ -28,7 +28,7 @@ static void append_wrapped(roan_buffer *ret_text, const char *prefix, const char
     roan_buffer_append_char(ret_text, '\n');
 }
 
-/* "from 0 to 65535", "yes, no", "a size": what values there are, or nothing when the text says it. */
+/* "0 to 65535", "yes or no", "a size": what values there are. */
 static void append_values(roan_buffer *ret_text, const roan_option *option)
 {
     switch (option->type) {
@@ -38,8 +38,10 @@ static void append_values(roan_buffer *ret_text, const roan_option *option)
     case ROAN_OPTION_INTEGER:
         if (option->clamp_max != 0)
             roan_buffer_printf(ret_text, "%lld to %lld", (long long)option->clamp_min, (long long)option->clamp_max);
+        else if (option->max >= INT_MAX && option->min <= INT_MIN)
+            roan_buffer_append_text(ret_text, "a number");
         else if (option->max >= INT_MAX)
-            roan_buffer_printf(ret_text, "a number%s", option->min < 0 ? "" : option->min > 0 ? " above 0" : ", or 0");
+            roan_buffer_printf(ret_text, "%lld or more", (long long)option->min);
         else
             roan_buffer_printf(ret_text, "%lld to %llu", (long long)option->min, (unsigned long long)option->max);
         break;

@@ -93,13 +93,18 @@ void roan_request_prepare(roan_session *session, roan_request *request)
     request->hash = roan_hash(&engine->table_context.secret, key.data, key.bytes);
     request->stripe = roan_key_slot(key) & (engine->stripe_count - 1);
     request->table = &roan_engine_db_if_used(engine, session->db)->tables[request->stripe];
-    if (engine->lane_count == 1)
+    roan_table_prefetch_segment(request->table, request->hash);
+}
+
+void roan_request_prefetch_slots(const roan_request *request)
+{
+    if (request->key_index != 0)
         roan_table_prefetch_slots(request->table, request->hash);
 }
 
-void roan_request_prefetch(const roan_request *request, const roan_engine *engine)
+void roan_request_prefetch_entry(const roan_request *request)
 {
-    if (request->key_index != 0 && engine->lane_count == 1)
+    if (request->key_index != 0)
         roan_table_prefetch_entry(request->table, request->hash);
 }
 

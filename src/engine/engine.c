@@ -10,13 +10,17 @@
 #include "engine/evict.h"
 #include "engine/expire.h"
 #include "engine/logs.h"
+#include "engine/retire.h"
 #include "engine/stats.h"
 
 #define OUT_POOL_CHUNKS_MAX 64
 #define STRIPES_ONE_LANE 16
 #define STRIPES_PER_LANE 64
 #define STRIPES_MAX 4096
-#define EXPIRE_BUDGET_PERMILLE 250 /* of the time between two cron runs, at active-expire-effort 1 */
+#define WORK_SLICE_US 1000             /* longest stretch of active expiry */
+#define EXPIRE_PERMILLE 250            /* of a lane's time, at active-expire-effort 1 */
+#define EXPIRE_PERMILLE_PER_EFFORT 20
+#define EXPIRE_PERMILLE_MAX 430
 
 static unsigned choose_stripe_count(unsigned lanes)
 {
@@ -36,6 +40,7 @@ static void lane_init(roan_engine *engine, unsigned index, uint64_t seed)
     lane->stats = roan_stats_create();
     lane->out_pool.count_max = OUT_POOL_CHUNKS_MAX;
     roan_random_seed(&lane->random, seed + index);
+    lane->next_work_us = INT64_MAX;
     roan_lane_update_time(lane);
 }
 
@@ -71,6 +76,12 @@ roan_engine *roan_engine_create(const roan_engine_options *options)
     roan_hash_secret_init(&engine->table_context.secret, seed);
     engine->started_ms = roan_clock_wall_us(engine->clock) / 1000;
     engine->table_context.epoch_ms = engine->started_ms;
+    engine->epoch = 1;
+    if (engine->lane_count > 1) {
+        engine->retired = roan_retired_create(engine);
+        engine->table_context.retire = roan_retired_add;
+        engine->table_context.retire_context = engine->retired;
+    }
     engine->next_session_id = 1;
     engine->active_expire_is_on = true;
     engine->logs = roan_logs_create();
@@ -109,6 +120,7 @@ roan_engine *roan_engine_free(roan_engine *engine)
     for (int64_t i = 0; i < engine->config.databases; i++)
         db_free(engine, engine->dbs[i]);
     roan_free((void *)engine->dbs, (size_t)engine->config.databases * sizeof *engine->dbs);
+    roan_retired_free(engine->retired);
     roan_logs_free(engine->logs);
     roan_gate_done(&engine->gate);
     pthread_mutex_destroy(&engine->dbs_lock);
@@ -234,17 +246,35 @@ void roan_lane_deliver_mail(roan_lane *lane)
         resume_held_sessions(lane, pause_is_over);
 }
 
+/* How long until the next slice, given what is left: eviction goes on at once, expiry has its share of the time. */
+static int64_t next_work_us(const roan_lane *lane, bool expires_more, bool evicts_more)
+{
+    int64_t effort = lane->engine->config.active_expire_effort;
+    int64_t permille = ROAN_MIN(EXPIRE_PERMILLE + EXPIRE_PERMILLE_PER_EFFORT * (effort - 1), EXPIRE_PERMILLE_MAX);
+    if (evicts_more)
+        return lane->now_us;
+    return expires_more ? lane->now_us + WORK_SLICE_US * 1000 / permille : INT64_MAX;
+}
+
+void roan_lane_work(roan_lane *lane)
+{
+    roan_engine *engine = lane->engine;
+    bool may_expire = engine->active_expire_is_on && !roan_engine_is_paused(engine, lane->now_ms);
+    bool expires_more = may_expire && roan_expire_cycle(lane, WORK_SLICE_US);
+    bool evicts_more = engine->config.maxmemory > 0 && roan_evict_to_limit(lane) == ROAN_EVICT_RUNNING;
+    lane->next_work_us = next_work_us(lane, expires_more, evicts_more);
+}
+
 void roan_lane_cron(roan_lane *lane)
 {
     roan_engine *engine = lane->engine;
+    if (engine->retired != NULL && lane->index == 0)
+        roan_retired_collect(engine->retired);
+    if (engine->cron_is_paused)
+        return;
     roan_stats_sample_rates(lane->stats, lane->now_us);
     roan_engine_note_memory(engine);
-    int64_t period_us = 1000000 / (engine->config.hz > 0 ? engine->config.hz : 10);
-    int64_t permille = ROAN_MIN(EXPIRE_BUDGET_PERMILLE + 20 * (engine->config.active_expire_effort - 1), 430);
-    if (engine->active_expire_is_on && !roan_engine_is_paused(engine, lane->now_ms))
-        ROAN_IGNORE(roan_expire_cycle(lane, period_us * permille / 1000)); /* what is left waits for the next run */
-    if (engine->config.maxmemory > 0)
-        ROAN_IGNORE(roan_evict_to_limit(lane)); /* commands report failures */
+    roan_lane_work(lane);
     if (lane->dirty > 0) {
         atomic_fetch_add_explicit(&engine->dirty, lane->dirty, memory_order_relaxed);
         lane->dirty = 0;

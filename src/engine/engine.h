@@ -45,6 +45,8 @@ typedef struct roan_host {
     void (*log)(void *context, int level, const char *text);
     /* Writes INFO's host-side numbers (memory, CPU, connections, executable, ...). See engine/info.h. */
     void (*describe)(void *context, struct roan_host_info *info);
+    /* Stands still for that long (DEBUG SLEEP). */
+    void (*sleep)(void *context, int64_t us);
     /* Wakes a lane's thread so that it looks into its mailbox. Any thread. */
     void (*wake)(void *context, roan_lane *lane);
 } roan_host;
@@ -55,6 +57,7 @@ typedef void (*roan_effect_fn)(void *context, unsigned db, size_t argc, const ro
 
 struct roan_lane {
     _Alignas(ROAN_CACHE_LINE) _Atomic uint32_t inside; /* the gate's view of this lane */
+    _Atomic uint64_t epoch;   /* in which it entered, see engine/retire.h; 0: outside */
     _Alignas(ROAN_CACHE_LINE) roan_engine *engine;
     unsigned index;
     bool is_alone;            /* holds the gate */
@@ -72,6 +75,7 @@ struct roan_lane {
     size_t held_count;             /* sessions whose next request is held */
     bool is_paused;                /* some of them are held by CLIENT PAUSE */
     uint32_t expire_db, expire_stripe, expire_slot; /* where active expiry goes on */
+    int64_t next_work_us;     /* when roan_lane_work wants to go on; INT64_MAX: nothing is left to do */
     roan_buffer scratch;      /* for one command at a time */
     roan_buffer effects;      /* given effects of the call that runs */
     uint64_t dirty;           /* changes not yet added to the engine's */
@@ -83,6 +87,8 @@ struct roan_engine {
     roan_clock *clock;
     roan_clock own_clock;     /* used when the host brings none */
     roan_host host;
+    _Atomic uint64_t epoch;   /* for engine/retire.h */
+    struct roan_retired *retired; /* memory that lanes may still be looking at; NULL with one lane */
     roan_table_context table_context; /* the secret of the key hash, and when expiry columns begin */
     unsigned lane_count;
     roan_lane *lanes;
@@ -100,6 +106,7 @@ struct roan_engine {
     _Atomic int64_t pause_until_ms; /* 0: not paused */
     _Atomic int pause_all;          /* 1: every command, 0: writes only */
     bool active_expire_is_on; /* DEBUG SET-ACTIVE-EXPIRE */
+    bool cron_is_paused;      /* DEBUG PAUSE-CRON */
     struct roan_logs *logs;   /* command logs and latency events, engine/logs.h */
     int64_t started_ms;
     size_t startup_bytes;         /* memory in use when it began to serve */
@@ -153,9 +160,11 @@ void roan_lane_deliver_mail(roan_lane *lane);
 /* Any thread. */
 void roan_lane_send(roan_lane *lane, roan_mail *mail);
 
-/* Housekeeping, about `hz` times a second: active expiry for this lane's share of the stripes, time-outs. Inside the
- * gate. */
+/* Housekeeping, about `hz` times a second: speeds, and a slice of work. Inside the gate, holding no stripe. */
 void roan_lane_cron(roan_lane *lane);
+/* A slice of active expiry and eviction, at most about a millisecond of each: for this lane's share of the stripes. To be
+ * called when lane->next_work_us has come. Inside the gate, holding no stripe. */
+void roan_lane_work(roan_lane *lane);
 /* Ends blocked sessions whose deadline has passed; returns microseconds until the next one, or -1. */
 int64_t roan_lane_run_timers(roan_lane *lane);
 
@@ -179,10 +188,11 @@ typedef enum roan_outcome {
     ROAN_HELD,    /* not executed: try the same request again after ops->resume() */
 } roan_outcome;
 
-/* Looks the command up and brings its first key's slots closer. Cheap; any time before execution. */
+/* Looks the command up, hashes its first key and asks for its segment. Cheap; any time before execution. */
 void roan_request_prepare(roan_session *session, roan_request *request);
-/* Brings the first key's entry closer; some time after roan_request_prepare. */
-void roan_request_prefetch(const roan_request *request, const roan_engine *engine);
+/* Ask for the slots and then the entry of the first key: each for all requests of a batch before the next step. */
+void roan_request_prefetch_slots(const roan_request *request);
+void roan_request_prefetch_entry(const roan_request *request);
 
 /* Runs the request on its session's lane, inside the gate. */
 roan_outcome roan_execute(roan_session *session, roan_request *request);

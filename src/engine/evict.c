@@ -1,8 +1,9 @@
 /* engine/evict.c: clocks in entries, and evicting keys by policy until memory is within maxmemory.
  *
- * A victim is the best of maxmemory-samples entries taken around a random position of a random stripe; in hash order
- * neighbours are as good as strangers, so the sample is a fair one. Victims are deleted before the command takes its own stripes, one
- * stripe at a time and only where it is free.
+ * A victim is the best of SAMPLE_FACTOR times maxmemory-samples entries taken around a random position of a random stripe;
+ * in hash order neighbours are as good as strangers, so the sample is a fair one. It takes the place of the pool of good
+ * candidates that the reference keeps between evictions. A stripe with fewer entries is sampled together with the next
+ * ones. Victims are deleted before the command takes its own stripes, one stripe at a time and only where it is free.
  */
 #include "engine/evict.h"
 
@@ -14,7 +15,9 @@
 
 #include <math.h>
 
-#define SAMPLES_MAX 64
+#define SAMPLES_MAX 192
+#define SAMPLE_FACTOR 3
+#define LATER_SAMPLES 16 /* elements looked at to estimate what a value holds that is freed in the background */
 #define TIME_CHECK_EVERY 16
 #define LFU_INIT_BITS 8
 
@@ -76,7 +79,7 @@ size_t roan_memory_counted(const roan_engine *engine)
 }
 
 /* The larger, the sooner the entry goes. */
-static uint64_t victim_score(const roan_lane *lane, const roan_entry *entry)
+static uint64_t victim_score(roan_lane *lane, const roan_entry *entry)
 {
     const roan_engine *engine = lane->engine;
     int64_t policy = engine->config.maxmemory_policy;
@@ -86,7 +89,7 @@ static uint64_t victim_score(const roan_lane *lane, const roan_entry *entry)
         return 255 - roan_entry_frequency(engine, lane, entry);
     if (roan_policy_is_lru(policy))
         return roan_entry_idle_ms(lane, entry);
-    return 0;
+    return roan_random_next(&lane->random);
 }
 
 static bool policy_is_volatile(int64_t policy)
@@ -94,64 +97,119 @@ static bool policy_is_volatile(int64_t policy)
     return policy >= ROAN_POLICY_VOLATILE_LRU;
 }
 
-static void evict_entry(roan_lane *lane, roan_db *db, uint32_t stripe, roan_entry *entry)
-{
-    roan_engine *engine = lane->engine;
-    roan_slice key = roan_entry_key(entry);
-    roan_table *table = &db->tables[stripe];
-    uint64_t hash = roan_hash(&engine->table_context.secret, key.data, key.bytes);
-    roan_spot spot;
-    ROAN_ASSERT(roan_table_find(table, hash, key, &spot) == entry);
-    roan_table_remove(table, hash, &spot);
-    roan_effects_deleted(lane, db, key, ROAN_EVENT_EVICTED, "evicted");
-    lane->stats->evicted++;
-    roan_keyspace_free_entry(engine, table, entry, engine->config.lazyfree_lazy_eviction);
-}
+/* ---- choosing a victim ---- */
 
-/* Evicts the best of a few samples of one table; false when it has no candidate. The stripe is held. */
-static bool evict_from_table(roan_lane *lane, roan_db *db, uint32_t stripe)
-{
-    roan_engine *engine = lane->engine;
-    int64_t policy = engine->config.maxmemory_policy;
-    bool is_random = policy == ROAN_POLICY_ALLKEYS_RANDOM || policy == ROAN_POLICY_VOLATILE_RANDOM;
-    roan_entry *samples[SAMPLES_MAX];
-    size_t wanted = is_random ? 1 : (size_t)ROAN_MIN(engine->config.maxmemory_samples, SAMPLES_MAX);
-    size_t count = roan_table_sample(&db->tables[stripe], &lane->random, policy_is_volatile(policy), wanted, samples);
-    if (count == 0)
-        return false;
-    roan_entry *victim = samples[0];
-    uint64_t best = victim_score(lane, victim);
-    for (size_t i = 1; i < count; i++) {
-        uint64_t score = victim_score(lane, samples[i]);
-        if (score > best) {
-            best = score;
-            victim = samples[i];
-        }
-    }
-    evict_entry(lane, db, stripe, victim);
-    return true;
-}
+/* The best entry seen so far. It is known by its name: its stripe may have been released since. */
+typedef struct candidate {
+    roan_db *db;
+    uint32_t stripe;
+    uint64_t hash, score;
+    size_t seen; /* entries compared */
+    bool any_busy;
+    roan_buffer *name;
+} candidate;
 
-/* Evicts one key from a random place, looking on from there; false when no database has a candidate. */
-static bool evict_one(roan_lane *lane)
+static void consider(candidate *best, roan_lane *lane, roan_db *db, uint32_t stripe, roan_entry *const *entries,
+                     size_t count)
 {
-    roan_engine *engine = lane->engine;
-    uint32_t databases = (uint32_t)engine->config.databases, stripes = engine->stripe_count;
-    uint32_t stripe = (uint32_t)roan_random_below(&lane->random, stripes);
-    uint32_t start_db = (uint32_t)roan_random_below(&lane->random, databases);
-    for (uint32_t i = 0; i < stripes; i++, stripe = (stripe + 1) & (stripes - 1)) {
-        bool evicted = false;
-        if (!roan_stripe_try(lane, stripe))
+    const roan_entry *winner = NULL;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t score = victim_score(lane, entries[i]);
+        if ((best->db != NULL || winner != NULL) && score <= best->score)
             continue;
-        for (uint32_t j = 0; j < databases && !evicted; j++) {
-            roan_db *db = roan_engine_db_if_used(engine, (start_db + j) % databases);
-            evicted = db != NULL && evict_from_table(lane, db, stripe);
-        }
-        roan_stripes_release(lane, &stripe, 1);
-        if (evicted)
-            return true;
+        winner = entries[i];
+        best->score = score;
     }
-    return false;
+    best->seen += count;
+    if (winner == NULL)
+        return;
+    roan_slice name = roan_entry_key(winner);
+    best->name->bytes = 0;
+    roan_buffer_append_slice(best->name, name);
+    best->hash = roan_hash(&lane->engine->table_context.secret, name.data, name.bytes);
+    best->db = db;
+    best->stripe = stripe;
+}
+
+/* Looks at `wanted` entries of each database in one stripe, which is held. */
+static void consider_stripe(candidate *best, roan_lane *lane, uint32_t stripe, size_t wanted)
+{
+    roan_engine *engine = lane->engine;
+    bool is_volatile = policy_is_volatile(engine->config.maxmemory_policy);
+    roan_entry *samples[SAMPLES_MAX];
+    for (int64_t i = 0; i < engine->config.databases; i++) {
+        roan_db *db = roan_engine_db_if_used(engine, (unsigned)i);
+        if (db == NULL || db->tables[stripe].count == 0)
+            continue;
+        size_t count = roan_table_sample(&db->tables[stripe], &lane->random, is_volatile, wanted, samples);
+        consider(best, lane, db, stripe, samples, count);
+    }
+}
+
+static size_t samples_wanted(const roan_engine *engine)
+{
+    int64_t policy = engine->config.maxmemory_policy;
+    if (policy == ROAN_POLICY_ALLKEYS_RANDOM || policy == ROAN_POLICY_VOLATILE_RANDOM)
+        return 1;
+    return (size_t)ROAN_MIN(engine->config.maxmemory_samples * SAMPLE_FACTOR, SAMPLES_MAX);
+}
+
+/* ---- evicting it ---- */
+
+typedef enum evict_outcome { EVICTED, BUSY, NOTHING_LEFT } evict_outcome;
+
+/* Returns the bytes that come back later, from another thread. The stripe is held. */
+static size_t evict_entry(roan_lane *lane, const candidate *victim, roan_spot *spot, roan_entry *entry)
+{
+    roan_engine *engine = lane->engine;
+    roan_table *table = &victim->db->tables[victim->stripe];
+    bool is_lazy = engine->config.lazyfree_lazy_eviction && engine->host.free_later != NULL &&
+                   roan_entry_free_effort(entry) > ROAN_LAZY_EFFORT_MIN;
+    size_t later = is_lazy ? roan_entry_memory(entry, LATER_SAMPLES) : 0;
+    bool is_timed = engine->config.latency_monitor_threshold_ms > 0;
+    uint64_t start = is_timed ? roan_clock_ticks(engine->clock) : 0;
+    roan_table_remove(table, victim->hash, spot);
+    roan_effects_deleted(lane, victim->db, roan_entry_key(entry), ROAN_EVENT_EVICTED, "evicted");
+    lane->stats->evicted++;
+    roan_keyspace_free_entry(engine, table, entry, is_lazy);
+    if (is_timed)
+        roan_latency_note(engine, "eviction-del", lane->now_ms,
+                          roan_clock_ticks_to_ns(engine->clock, roan_clock_ticks(engine->clock) - start) / 1000);
+    return later;
+}
+
+/* The victim may be gone by now: then it was as good as evicted. */
+static evict_outcome evict_candidate(roan_lane *lane, const candidate *victim, size_t *later)
+{
+    roan_spot spot;
+    if (!roan_stripe_try(lane, victim->stripe))
+        return BUSY;
+    roan_table *table = &victim->db->tables[victim->stripe];
+    roan_entry *entry = roan_table_find(table, victim->hash, roan_buffer_slice(victim->name), &spot);
+    if (entry != NULL)
+        *later += evict_entry(lane, victim, &spot, entry);
+    roan_stripes_release(lane, &victim->stripe, 1);
+    return EVICTED;
+}
+
+/* Evicts one key; *later grows by the bytes of it that come back later. */
+static evict_outcome evict_one(roan_lane *lane, size_t *later)
+{
+    uint32_t stripes = lane->engine->stripe_count;
+    uint32_t stripe = (uint32_t)roan_random_below(&lane->random, stripes);
+    size_t wanted = samples_wanted(lane->engine);
+    candidate best = {.name = &lane->scratch};
+    for (uint32_t i = 0; i < stripes && best.seen < wanted; i++, stripe = (stripe + 1) & (stripes - 1)) {
+        if (!roan_stripe_try(lane, stripe)) {
+            best.any_busy = true;
+            continue;
+        }
+        consider_stripe(&best, lane, stripe, wanted - best.seen);
+        roan_stripes_release(lane, &stripe, 1);
+    }
+    if (best.seen == 0)
+        return best.any_busy ? BUSY : NOTHING_LEFT;
+    return evict_candidate(lane, &best, later);
 }
 
 /* How long one call may evict, by maxmemory-eviction-tenacity, as the reference scales it. */
@@ -168,10 +226,14 @@ static roan_evict_result evict_until_within(roan_lane *lane, size_t limit)
 {
     roan_engine *engine = lane->engine;
     uint64_t start = roan_clock_ticks_real(), limit_us = time_limit_us(engine->config.maxmemory_eviction_tenacity);
-    for (unsigned evicted = 0; roan_memory_counted(engine) > limit; evicted++) {
-        if (engine->config.maxmemory_policy == ROAN_POLICY_NOEVICTION || !evict_one(lane))
-            return ROAN_EVICT_FAILED;
-        if (evicted % TIME_CHECK_EVERY == TIME_CHECK_EVERY - 1 &&
+    size_t later = 0;
+    if (engine->config.maxmemory_policy == ROAN_POLICY_NOEVICTION)
+        return ROAN_EVICT_FAILED;
+    for (unsigned evicted = 1; roan_memory_counted(engine) > limit + later; evicted++) {
+        evict_outcome outcome = evict_one(lane, &later);
+        if (outcome != EVICTED)
+            return outcome == BUSY || later > 0 ? ROAN_EVICT_RUNNING : ROAN_EVICT_FAILED;
+        if (evicted % TIME_CHECK_EVERY == 0 &&
             (uint64_t)roan_clock_ticks_to_us(engine->clock, roan_clock_ticks_real() - start) > limit_us)
             return ROAN_EVICT_RUNNING;
     }

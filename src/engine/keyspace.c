@@ -281,6 +281,16 @@ void roan_place_delete(roan_call *call, roan_place *place, bool is_lazy)
     roan_keyspace_free_entry(call->engine, place->table, roan_place_take(call, place), is_lazy);
 }
 
+void roan_place_expire_now(roan_call *call, roan_place *place)
+{
+    bool is_lazy = call->engine->config.lazyfree_lazy_expire;
+    roan_slice argv[] = {is_lazy ? ROAN_LITERAL("UNLINK") : ROAN_LITERAL("DEL"), place->name};
+    roan_place_delete(call, place, is_lazy);
+    call->lane->stats->expired++;
+    roan_call_changed(call, place, ROAN_EVENT_EXPIRED, "expired");
+    roan_call_effect(call, ROAN_COUNT_OF(argv), argv);
+}
+
 void roan_place_set_expiry(roan_call *call, roan_place *place, int64_t expiry_ms)
 {
     (void)call;

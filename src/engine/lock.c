@@ -52,6 +52,13 @@ static void wait_until_open(roan_gate *gate)
         syscall(SYS_futex, &gate->shut, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
 }
 
+/* From here on the lane may look at tables without their stripes (engine/retire.h). */
+static void note_epoch(roan_lane *lane)
+{
+    atomic_store_explicit(&lane->epoch, atomic_load_explicit(&lane->engine->epoch, memory_order_seq_cst),
+                          memory_order_seq_cst);
+}
+
 void roan_gate_enter(roan_lane *lane)
 {
     roan_engine *engine = lane->engine;
@@ -59,8 +66,10 @@ void roan_gate_enter(roan_lane *lane)
         return;
     for (;;) {
         atomic_store_explicit(&lane->inside, 1, memory_order_seq_cst);
-        if (ROAN_LIKELY(atomic_load_explicit(&engine->gate.shut, memory_order_seq_cst) == 0))
+        if (ROAN_LIKELY(atomic_load_explicit(&engine->gate.shut, memory_order_seq_cst) == 0)) {
+            note_epoch(lane);
             return;
+        }
         atomic_store_explicit(&lane->inside, 0, memory_order_release);
         wait_until_open(&engine->gate);
     }
@@ -71,6 +80,7 @@ void roan_gate_leave(roan_lane *lane)
     if (lane->engine->lane_count == 1)
         return;
     ROAN_ASSERT(!lane->is_alone);
+    atomic_store_explicit(&lane->epoch, 0, memory_order_release);
     atomic_store_explicit(&lane->inside, 0, memory_order_release);
 }
 

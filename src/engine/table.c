@@ -17,6 +17,8 @@
 #include "base/alloc.h"
 #include "base/macros.h"
 
+#include <stdatomic.h>
+
 #define TAG_BITS 20
 #define ADDRESS_BITS (64 - TAG_BITS)
 #define ADDRESS_MASK ((UINT64_C(1) << ADDRESS_BITS) - 1)
@@ -25,6 +27,8 @@
 #define SEGMENT_BYTES_MAX 4096u
 #define SLACK_SLOTS_MAX 8u
 #define NEVER UINT32_MAX
+#define VIEW_DEPTH_SHIFT 48
+#define VIEW_ADDRESS_MASK ((UINT64_C(1) << VIEW_DEPTH_SHIFT) - 1)
 #define COLUMN_UNIT_SHIFT 7 /* 128 ms */
 
 struct roan_segment {
@@ -104,14 +108,64 @@ static ROAN_ALWAYS_INLINE unsigned home_of_tag(const roan_segment *segment, uint
     return (unsigned)(((tag & ((UINT64_C(1) << bits) - 1)) * (segment->capacity - slack)) >> bits);
 }
 
+typedef roan_segment *_Atomic *segment_directory;
+
+static ROAN_ALWAYS_INLINE uint64_t load_view(const roan_table *table)
+{
+    return atomic_load_explicit(&table->view, memory_order_acquire);
+}
+
+static ROAN_ALWAYS_INLINE segment_directory directory_of_view(uint64_t view)
+{
+    return (segment_directory)(uintptr_t)(view & VIEW_ADDRESS_MASK);
+}
+
+static ROAN_ALWAYS_INLINE unsigned depth_of_view(uint64_t view)
+{
+    return (unsigned)(view >> VIEW_DEPTH_SHIFT);
+}
+
+static ROAN_ALWAYS_INLINE unsigned depth_of(const roan_table *table)
+{
+    return depth_of_view(load_view(table));
+}
+
+static ROAN_ALWAYS_INLINE roan_segment *segment_at(const roan_table *table, size_t slot)
+{
+    return atomic_load_explicit(&directory_of_view(load_view(table))[slot], memory_order_relaxed);
+}
+
+static void publish_view(roan_table *table, segment_directory directory, unsigned depth)
+{
+    uint64_t view = (uint64_t)(uintptr_t)directory | (uint64_t)depth << VIEW_DEPTH_SHIFT;
+    ROAN_ASSERT(((uint64_t)(uintptr_t)directory & ~VIEW_ADDRESS_MASK) == 0);
+    atomic_store_explicit(&table->view, view, memory_order_release);
+}
+
+/* Frees what a prefetch on another lane may be reading. */
+static void retire(const roan_table *table, void *memory, size_t bytes)
+{
+    if (table->context->retire != NULL)
+        table->context->retire(table->context->retire_context, memory, bytes);
+    else
+        roan_free(memory, bytes);
+}
+
+static ROAN_ALWAYS_INLINE size_t slot_in_view(uint64_t view, uint64_t hash)
+{
+    unsigned depth = depth_of_view(view);
+    return depth == 0 ? 0 : (size_t)(hash >> (64 - depth));
+}
+
 static ROAN_ALWAYS_INLINE size_t directory_slot(const roan_table *table, uint64_t hash)
 {
-    return table->depth == 0 ? 0 : (size_t)(hash >> (64 - table->depth));
+    return slot_in_view(load_view(table), hash);
 }
 
 static ROAN_ALWAYS_INLINE roan_segment *segment_of(const roan_table *table, uint64_t hash)
 {
-    return table->directory[directory_slot(table, hash)];
+    uint64_t view = load_view(table);
+    return atomic_load_explicit(&directory_of_view(view)[slot_in_view(view, hash)], memory_order_acquire);
 }
 
 static uint64_t hash_of_entry(const roan_table *table, const roan_entry *entry)
@@ -131,10 +185,10 @@ static roan_segment *segment_create(unsigned capacity, unsigned depth, unsigned 
     return segment;
 }
 
-static void segment_free(roan_segment *segment)
+static void segment_free(const roan_table *table, roan_segment *segment)
 {
     roan_free(segment->column, segment->capacity * sizeof *segment->column);
-    roan_free(segment, bytes_of(segment));
+    retire(table, segment, bytes_of(segment));
 }
 
 /* ---- expiry columns ---- */
@@ -162,7 +216,7 @@ static uint32_t due_time(const roan_table *table, int64_t now_ms)
 
 static void note_soonest(roan_table *table, uint64_t hash, uint32_t time)
 {
-    size_t slots = (size_t)1 << table->depth;
+    size_t slots = (size_t)1 << depth_of(table);
     if (table->soonest == NULL) {
         table->soonest = roan_alloc(slots * sizeof *table->soonest);
         memset(table->soonest, 0xff, slots * sizeof *table->soonest);
@@ -252,41 +306,51 @@ static unsigned collect(const roan_segment *segment, uint64_t *words, uint32_t *
 
 /* ---- directory ---- */
 
-static void directory_resize(roan_table *table, unsigned depth)
+static uint32_t *soonest_resize(const roan_table *table, unsigned old_depth, unsigned depth)
 {
-    size_t before = (size_t)1 << table->depth, after = (size_t)1 << depth;
-    roan_segment **directory = depth == 0 ? &table->single : roan_alloc(after * sizeof *directory);
-    uint32_t *soonest = table->soonest == NULL ? NULL : roan_alloc(after * sizeof *soonest);
-    roan_segment *first = table->directory[0];
-    for (size_t i = 0; i < after && depth > 0; i++)
-        directory[i] = table->directory[depth > table->depth ? i >> (depth - table->depth) : i << (table->depth - depth)];
-    for (size_t i = 0; soonest != NULL && i < after; i++) {
-        if (depth >= table->depth) {
-            soonest[i] = table->soonest[i >> (depth - table->depth)];
+    size_t after = (size_t)1 << depth;
+    if (table->soonest == NULL)
+        return NULL;
+    uint32_t *soonest = roan_alloc(after * sizeof *soonest);
+    for (size_t i = 0; i < after; i++) {
+        if (depth >= old_depth) {
+            soonest[i] = table->soonest[i >> (depth - old_depth)];
             continue;
         }
-        unsigned shift = table->depth - depth;
+        unsigned shift = old_depth - depth;
         soonest[i] = NEVER;
         for (size_t j = 0; j < (size_t)1 << shift; j++)
             soonest[i] = ROAN_MIN(soonest[i], table->soonest[(i << shift) + j]);
     }
-    if (table->depth > 0)
-        roan_free(table->directory, before * sizeof *table->directory);
-    roan_free(table->soonest, before * sizeof *table->soonest);
-    if (depth == 0)
-        table->single = first;
-    table->directory = directory;
-    table->soonest = soonest;
-    table->depth = (uint8_t)depth;
+    roan_free(table->soonest, sizeof *soonest << old_depth);
+    return soonest;
+}
+
+static void directory_resize(roan_table *table, unsigned depth)
+{
+    unsigned old_depth = depth_of(table);
+    segment_directory old = directory_of_view(load_view(table)), directory = &table->single;
+    table->soonest = soonest_resize(table, old_depth, depth);
+    if (depth == 0) {
+        atomic_store_explicit(&table->single, old[0], memory_order_relaxed);
+    } else {
+        directory = roan_alloc(sizeof *directory << depth);
+        for (size_t i = 0; i < (size_t)1 << depth; i++)
+            atomic_init(&directory[i], old[depth > old_depth ? i >> (depth - old_depth) : i << (old_depth - depth)]);
+    }
+    publish_view(table, directory, depth);
+    if (old_depth > 0)
+        retire(table, old, sizeof *old << old_depth);
 }
 
 /* Points the directory slots of a segment's range at it. */
 static void directory_point(roan_table *table, uint64_t hash, roan_segment *segment)
 {
-    size_t width = (size_t)1 << (table->depth - segment->depth);
+    size_t width = (size_t)1 << (depth_of(table) - segment->depth);
     size_t first = directory_slot(table, hash) & ~(width - 1);
+    segment_directory directory = directory_of_view(load_view(table));
     for (size_t i = first; i < first + width; i++)
-        table->directory[i] = segment;
+        atomic_store_explicit(&directory[i], segment, memory_order_release);
 }
 
 /* Every directory slot of the range learns the range's earliest time, so that the range may be cut anywhere. */
@@ -294,7 +358,7 @@ static void directory_spread_soonest(roan_table *table, uint64_t hash, unsigned 
 {
     if (table->soonest == NULL)
         return;
-    size_t width = (size_t)1 << (table->depth - depth);
+    size_t width = (size_t)1 << (depth_of(table) - depth);
     size_t first = directory_slot(table, hash) & ~(width - 1);
     uint32_t soonest = NEVER;
     for (size_t i = first; i < first + width; i++)
@@ -312,7 +376,7 @@ static void rebuild(roan_table *table, uint64_t hash, roan_segment *segment, uns
     unsigned count = collect(segment, words, times);
     roan_segment *fresh = segment_build(capacity, segment->depth, segment->window, words, times, count);
     directory_point(table, hash, fresh);
-    segment_free(segment);
+    segment_free(table, segment);
 }
 
 /* Tags from the keys themselves with the window at `window`. Order does not change: it is the order of the hash as far
@@ -352,7 +416,7 @@ static void split(roan_table *table, uint64_t hash, roan_segment *segment)
         refresh_tags(table, words, times, middle, window);
         refresh_tags(table, words + middle, times + middle, count - middle, window);
     }
-    if (segment->depth == table->depth) {
+    if (segment->depth == depth_of(table)) {
         directory_resize(table, depth);
         table->deepest_count = 0;
     }
@@ -364,9 +428,9 @@ static void split(roan_table *table, uint64_t hash, roan_segment *segment)
         segment_build(roomy_capacity(count - middle), depth, window, words + middle, times + middle, count - middle);
     directory_point(table, low_hash, low);
     directory_point(table, high_hash, high);
-    if (depth == table->depth)
+    if (depth == depth_of(table))
         table->deepest_count += 2;
-    segment_free(segment);
+    segment_free(table, segment);
 }
 
 /* The segment had no room: makes some. */
@@ -381,10 +445,10 @@ static void make_room(roan_table *table, uint64_t hash, roan_segment *segment)
 
 static void directory_shrink(roan_table *table)
 {
-    while (table->depth > 0 && table->deepest_count == 0) {
-        directory_resize(table, table->depth - 1u);
-        for (size_t i = 0; i < (size_t)1 << table->depth; i++)
-            table->deepest_count += table->directory[i]->depth == table->depth;
+    while (depth_of(table) > 0 && table->deepest_count == 0) {
+        directory_resize(table, depth_of(table) - 1u);
+        for (size_t i = 0; i < (size_t)1 << depth_of(table); i++)
+            table->deepest_count += segment_at(table, i)->depth == depth_of(table);
     }
 }
 
@@ -406,13 +470,13 @@ static bool merge(roan_table *table, uint64_t hash, roan_segment *segment)
         window = depth;
         refresh_tags(table, words, times, count, window);
     }
-    if (segment->depth == table->depth)
+    if (segment->depth == depth_of(table))
         table->deepest_count -= 2;
     directory_spread_soonest(table, hash, depth);
     roan_segment *joined = segment_build(roomy_capacity(count), depth, window, words, times, count);
     directory_point(table, hash, joined);
-    segment_free(low);
-    segment_free(high);
+    segment_free(table, low);
+    segment_free(table, high);
     directory_shrink(table);
     return true;
 }
@@ -430,7 +494,8 @@ static void give_room_back(roan_table *table, uint64_t hash, roan_segment *segme
 
 void roan_table_init(roan_table *table, const roan_table_context *context)
 {
-    *table = (roan_table){.context = context, .directory = &table->single};
+    *table = (roan_table){.context = context};
+    publish_view(table, &table->single, 0);
 }
 
 roan_arena *roan_table_arena(roan_table *table)
@@ -443,24 +508,28 @@ roan_arena *roan_table_arena(roan_table *table)
 /* Frees segments and directory; the entries are somebody else's. */
 static void drop_segments(roan_table *table)
 {
-    for (size_t i = 0; i < (size_t)1 << table->depth && table->directory[i] != NULL;) {
-        roan_segment *segment = table->directory[i];
-        i += (size_t)1 << (table->depth - segment->depth);
-        segment_free(segment);
+    for (size_t i = 0; i < (size_t)1 << depth_of(table) && segment_at(table, i) != NULL;) {
+        roan_segment *segment = segment_at(table, i);
+        i += (size_t)1 << (depth_of(table) - segment->depth);
+        segment_free(table, segment);
     }
-    if (table->depth > 0)
-        roan_free(table->directory, sizeof *table->directory << table->depth);
-    roan_free(table->soonest, sizeof *table->soonest << table->depth);
-    roan_arena *arena = table->arena;
-    roan_table_init(table, table->context);
-    table->arena = arena;
+    unsigned depth = depth_of(table);
+    segment_directory directory = directory_of_view(load_view(table));
+    roan_free(table->soonest, sizeof *table->soonest << depth);
+    atomic_store_explicit(&table->single, NULL, memory_order_relaxed);
+    publish_view(table, &table->single, 0);
+    table->soonest = NULL;
+    table->count = table->expiring_count = 0;
+    table->deepest_count = 0;
+    if (depth > 0)
+        retire(table, directory, sizeof *directory << depth);
 }
 
 void roan_table_clear(roan_table *table)
 {
-    for (size_t i = 0; i < (size_t)1 << table->depth && table->directory[i] != NULL;) {
-        const roan_segment *segment = table->directory[i];
-        i += (size_t)1 << (table->depth - segment->depth);
+    for (size_t i = 0; i < (size_t)1 << depth_of(table) && segment_at(table, i) != NULL;) {
+        const roan_segment *segment = segment_at(table, i);
+        i += (size_t)1 << (depth_of(table) - segment->depth);
         for (unsigned j = 0; j < segment->capacity; j++)
             if (segment->slots[j] != 0)
                 roan_entry_free_with_arena(entry_of_word(segment->slots[j]));
@@ -515,8 +584,9 @@ void roan_table_insert(roan_table *table, uint64_t hash, roan_spot *spot, roan_e
 {
     ROAN_ASSERT(((uintptr_t)entry & 7) == 0 && (uintptr_t)entry >> 3 <= ADDRESS_MASK);
     if (spot->segment == NULL) {
-        ROAN_ASSERT(table->depth == 0 && table->count == 0);
-        table->single = segment_create(capacity_of(segment_bytes[0]), 0, 0, false);
+        ROAN_ASSERT(depth_of(table) == 0 && table->count == 0);
+        atomic_store_explicit(&table->single, segment_create(capacity_of(segment_bytes[0]), 0, 0, false),
+                              memory_order_release);
         table->deepest_count = 1;
         roan_table_find(table, hash, roan_entry_key(entry), spot);
     }
@@ -579,27 +649,37 @@ roan_entry *roan_table_remove(roan_table *table, uint64_t hash, roan_spot *spot)
     return entry;
 }
 
-void roan_table_prefetch_slots(const roan_table *table, uint64_t hash)
+/* These three race with the holder of the stripe, knowingly: see table.h. */
+#define RACES_KNOWINGLY __attribute__((no_sanitize("thread")))
+
+RACES_KNOWINGLY void roan_table_prefetch_segment(const roan_table *table, uint64_t hash)
+{
+    ROAN_PREFETCH(segment_of(table, hash));
+}
+
+RACES_KNOWINGLY void roan_table_prefetch_slots(const roan_table *table, uint64_t hash)
 {
     const roan_segment *segment = segment_of(table, hash);
     if (segment != NULL)
         ROAN_PREFETCH(&segment->slots[home_of_tag(segment, tag_of_hash(hash, segment->window))]);
 }
 
-void roan_table_prefetch_entry(const roan_table *table, uint64_t hash)
+RACES_KNOWINGLY void roan_table_prefetch_entry(const roan_table *table, uint64_t hash)
 {
     const roan_segment *segment = segment_of(table, hash);
     if (segment == NULL)
         return;
-    uint64_t tag = tag_of_hash(hash, segment->window);
-    unsigned index = home_of_tag(segment, tag);
-    while (index < segment->capacity && segment->slots[index] != 0 && tag_of_word(segment->slots[index]) < tag)
-        index++;
-    if (index < segment->capacity && segment->slots[index] != 0 && tag_of_word(segment->slots[index]) == tag) {
-        const char *entry = (const char *)entry_of_word(segment->slots[index]);
-        ROAN_PREFETCH(entry);
-        ROAN_PREFETCH(entry + ROAN_CACHE_LINE);
+    uint64_t tag = tag_of_hash(hash, segment->window), word = 0;
+    for (unsigned index = home_of_tag(segment, tag); index < segment->capacity; index++) {
+        word = *(const volatile uint64_t *)&segment->slots[index];
+        if (word == 0 || tag_of_word(word) >= tag)
+            break;
     }
+    if (word == 0 || tag_of_word(word) != tag)
+        return;
+    const char *entry = (const char *)entry_of_word(word);
+    ROAN_PREFETCH(entry);
+    ROAN_PREFETCH(entry + ROAN_CACHE_LINE);
 }
 
 /* Where on the hash axis a tag of a segment begins. */
@@ -649,11 +729,11 @@ roan_entry *roan_table_random(const roan_table *table, roan_random *random)
 {
     if (table->count == 0)
         return NULL;
-    unsigned slots = table->depth == 0 ? table->single->capacity : (unsigned)SLOTS_DRAWN;
+    unsigned slots = depth_of(table) == 0 ? table->single->capacity : (unsigned)SLOTS_DRAWN;
     for (;;) { /* ends: at least one in 2^depth * slots draws hits, and loads keep that fraction high */
-        size_t at = (size_t)roan_random_below(random, UINT64_C(1) << table->depth);
-        const roan_segment *segment = table->directory[at];
-        size_t width = (size_t)1 << (table->depth - segment->depth);
+        size_t at = (size_t)roan_random_below(random, UINT64_C(1) << depth_of(table));
+        const roan_segment *segment = segment_at(table, at);
+        size_t width = (size_t)1 << (depth_of(table) - segment->depth);
         unsigned index = (unsigned)roan_random_below(random, slots);
         if (at % width == 0 && index < segment->capacity && segment->slots[index] != 0)
             return entry_of_word(segment->slots[index]);
@@ -668,10 +748,10 @@ size_t roan_table_sample(const roan_table *table, roan_random *random, bool expi
     size_t found = 0;
     if (table->count == 0 || (expiring_only && table->expiring_count == 0))
         return 0;
-    size_t directory_slots = (size_t)1 << table->depth;
+    size_t directory_slots = (size_t)1 << depth_of(table);
     size_t at = (size_t)roan_random_below(random, directory_slots);
     for (size_t tries = 0; found < wanted && tries < directory_slots; at = (at + 1) % directory_slots, tries++) {
-        const roan_segment *segment = table->directory[at];
+        const roan_segment *segment = segment_at(table, at);
         if (expiring_only && segment->expiring == 0)
             continue;
         unsigned index = (unsigned)roan_random_below(random, segment->capacity);
@@ -689,7 +769,7 @@ bool roan_table_may_have_expired(const roan_table *table, int64_t now_ms)
     if (table->expiring_count == 0)
         return false;
     uint32_t due = due_time(table, now_ms);
-    for (size_t i = 0; i < (size_t)1 << table->depth; i++)
+    for (size_t i = 0; i < (size_t)1 << depth_of(table); i++)
         if (table->soonest[i] <= due)
             return true;
     return false;
@@ -727,24 +807,24 @@ size_t roan_table_take_expired(roan_table *table, int64_t now_ms, uint32_t *from
     size_t taken = 0;
     uint32_t due = due_time(table, now_ms);
     size_t at = *from_slot;
-    while (taken < max && table->expiring_count > 0 && at < (size_t)1 << table->depth) {
+    while (taken < max && table->expiring_count > 0 && at < (size_t)1 << depth_of(table)) {
         if (table->soonest[at] > due) {
             at++;
             continue;
         }
-        roan_segment *segment = table->directory[at];
-        size_t width = (size_t)1 << (table->depth - segment->depth), first = at & ~(width - 1);
+        roan_segment *segment = segment_at(table, at);
+        size_t width = (size_t)1 << (depth_of(table) - segment->depth), first = at & ~(width - 1);
         uint32_t soonest;
         size_t got = take_from_segment(table, segment, due, now_ms, max - taken, ret_entries + taken, &soonest);
         for (size_t i = first; i < first + width; i++)
             table->soonest[i] = soonest;
         taken += got;
         if (got > 0 && table->count > 0 && segment->count < segment->capacity / 4) {
-            uint64_t hash = table->depth == 0 ? 0 : (uint64_t)first << (64 - table->depth);
-            unsigned depth = table->depth;
+            uint64_t hash = depth_of(table) == 0 ? 0 : (uint64_t)first << (64 - depth_of(table));
+            unsigned depth = depth_of(table);
             give_room_back(table, hash, segment);
-            if (table->depth != depth) /* the directory shrank: walk on from the same place on the hash axis */
-                first = table->depth == 0 ? 0 : (size_t)(hash >> (64 - table->depth));
+            if (depth_of(table) != depth) /* the directory shrank: walk on from the same place on the hash axis */
+                first = depth_of(table) == 0 ? 0 : (size_t)(hash >> (64 - depth_of(table)));
             at = first + 1; /* at worst a joined neighbour waits for the next walk */
             continue;
         }
@@ -752,28 +832,28 @@ size_t roan_table_take_expired(roan_table *table, int64_t now_ms, uint32_t *from
     }
     if (table->count == 0 && taken > 0)
         drop_segments(table);
-    *from_slot = at >= (size_t)1 << table->depth || table->expiring_count == 0 ? 0 : (uint32_t)at;
+    *from_slot = at >= (size_t)1 << depth_of(table) || table->expiring_count == 0 ? 0 : (uint32_t)at;
     return taken;
 }
 
 size_t roan_table_slot_count(const roan_table *table)
 {
     size_t slots = 0;
-    for (size_t i = 0; i < (size_t)1 << table->depth && table->directory[i] != NULL;) {
-        slots += table->directory[i]->capacity;
-        i += (size_t)1 << (table->depth - table->directory[i]->depth);
+    for (size_t i = 0; i < (size_t)1 << depth_of(table) && segment_at(table, i) != NULL;) {
+        slots += segment_at(table, i)->capacity;
+        i += (size_t)1 << (depth_of(table) - segment_at(table, i)->depth);
     }
     return slots;
 }
 
 size_t roan_table_overhead_bytes(const roan_table *table)
 {
-    size_t slots = (size_t)1 << table->depth;
-    size_t bytes = (table->depth > 0 ? slots * sizeof(void *) : 0) + (table->soonest != NULL ? slots * 4 : 0);
-    for (size_t i = 0; i < slots && table->directory[i] != NULL;) {
-        const roan_segment *segment = table->directory[i];
+    size_t slots = (size_t)1 << depth_of(table);
+    size_t bytes = (depth_of(table) > 0 ? slots * sizeof(void *) : 0) + (table->soonest != NULL ? slots * 4 : 0);
+    for (size_t i = 0; i < slots && segment_at(table, i) != NULL;) {
+        const roan_segment *segment = segment_at(table, i);
         bytes += bytes_of(segment) + (segment->column != NULL ? segment->capacity * sizeof *segment->column : 0);
-        i += (size_t)1 << (table->depth - segment->depth);
+        i += (size_t)1 << (depth_of(table) - segment->depth);
     }
     return bytes;
 }
@@ -793,7 +873,7 @@ static void check_segment(const roan_table *table, size_t at, const roan_segment
         roan_entry_check(entry);
         ROAN_ASSERT(tag_of_word(word) == tag_of_hash(hash, segment->window));
         ROAN_ASSERT(tag_of_word(word) >= last_tag);
-        ROAN_ASSERT(table->directory[directory_slot(table, hash)] == segment);
+        ROAN_ASSERT(segment_at(table, directory_slot(table, hash)) == segment);
         unsigned home = home_of_tag(segment, tag_of_word(word));
         ROAN_ASSERT(home <= i);
         for (unsigned j = home; j < i; j++)
@@ -802,7 +882,7 @@ static void check_segment(const roan_table *table, size_t at, const roan_segment
         ROAN_ASSERT(time == (segment->column == NULL ? 0 : segment->column[i]));
         if (time != 0) {
             uint32_t soonest = NEVER;
-            size_t width = (size_t)1 << (table->depth - segment->depth);
+            size_t width = (size_t)1 << (depth_of(table) - segment->depth);
             for (size_t j = at; j < at + width; j++)
                 soonest = ROAN_MIN(soonest, table->soonest[j]);
             ROAN_ASSERT(soonest <= time);
@@ -818,19 +898,19 @@ void roan_table_check(const roan_table *table)
 {
     uint64_t count = 0, expiring = 0;
     uint32_t deepest = 0;
-    for (size_t i = 0; i < (size_t)1 << table->depth && table->directory[i] != NULL;) {
-        const roan_segment *segment = table->directory[i];
-        ROAN_ASSERT(segment->depth <= table->depth && segment->window <= segment->depth);
+    for (size_t i = 0; i < (size_t)1 << depth_of(table) && segment_at(table, i) != NULL;) {
+        const roan_segment *segment = segment_at(table, i);
+        ROAN_ASSERT(segment->depth <= depth_of(table) && segment->window <= segment->depth);
         ROAN_ASSERT(segment->depth - segment->window <= WINDOW_LAG_MAX);
-        size_t width = (size_t)1 << (table->depth - segment->depth);
+        size_t width = (size_t)1 << (depth_of(table) - segment->depth);
         for (size_t j = i; j < i + width; j++)
-            ROAN_ASSERT(table->directory[j] == segment);
+            ROAN_ASSERT(segment_at(table, j) == segment);
         check_segment(table, i, segment);
         count += segment->count;
         expiring += segment->expiring;
-        deepest += segment->depth == table->depth;
+        deepest += segment->depth == depth_of(table);
         i += width;
     }
     ROAN_ASSERT(count == table->count && expiring == table->expiring_count);
-    ROAN_ASSERT(table->depth == 0 || deepest == table->deepest_count);
+    ROAN_ASSERT(depth_of(table) == 0 || deepest == table->deepest_count);
 }

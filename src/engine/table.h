@@ -25,18 +25,20 @@ typedef struct roan_segment roan_segment;
 typedef struct roan_table_context {
     roan_hash_secret secret;
     int64_t epoch_ms;              /* expiry columns count from here */
+    /* Frees memory that other lanes may be looking at (see roan_table_prefetch_slots); NULL: free it at once. */
+    void (*retire)(void *retire_context, void *memory, size_t bytes);
+    void *retire_context;
 } roan_table_context;
 
 typedef struct roan_table {
-    roan_segment **directory;      /* 2^depth segments; points to `single` while depth is 0 */
-    roan_segment *single;
+    _Atomic uint64_t view;         /* directory of 2^depth segments (low 48 bits) and depth, changed together */
+    roan_segment *_Atomic single;  /* the directory while depth is 0 */
     uint32_t *soonest;             /* per directory slot, no later than the earliest expiry; NULL: nothing expires */
     const roan_table_context *context;
     roan_arena *arena;             /* memory of the entries; NULL until there is one */
     uint64_t count;
     uint64_t expiring_count;
     uint32_t deepest_count;        /* segments whose depth is the directory's */
-    uint8_t depth;
 } roan_table;
 
 _Static_assert(sizeof(roan_table) <= ROAN_CACHE_LINE, "a table's front is one cache line");
@@ -67,7 +69,11 @@ void roan_table_replace(roan_table *table, uint64_t hash, roan_spot *spot, roan_
 /* Takes the entry out; it is the caller's. The spot is no longer valid. */
 roan_entry *roan_table_remove(roan_table *table, uint64_t hash, roan_spot *spot);
 
-/* Brings what a later find will touch closer to the processor: first the slots, then the entry. */
+/* Brings what a later find will touch closer to the processor, one step after the other: the segment's header, its
+ * slots, the entry. Each step reads what the one before has fetched, so leave time between them. The only functions
+ * that may be called without holding the table's stripe: they read what others may be changing, follow only memory that
+ * is retired and not freed under them, and their worst mistake is a useless prefetch. */
+void roan_table_prefetch_segment(const roan_table *table, uint64_t hash);
 void roan_table_prefetch_slots(const roan_table *table, uint64_t hash);
 void roan_table_prefetch_entry(const roan_table *table, uint64_t hash);
 

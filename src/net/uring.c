@@ -30,8 +30,8 @@
 #include "net/net_internal.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <liburing.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -49,6 +49,7 @@ enum {
     SUSPECT = ROAN_NET_BACKEND_FLAG << 4,    /* in the ring of suspects */
     FAST = ROAN_NET_BACKEND_FLAG << 5,       /* in the sending list */
     FELL_SHORT = ROAN_NET_BACKEND_FLAG << 6, /* its fast send completed with sending_result */
+    SLOW = ROAN_NET_BACKEND_FLAG << 7,       /* a slow send is in flight */
 };
 
 enum {
@@ -61,7 +62,7 @@ enum {
 };
 
 /* What a completion belongs to: the low bits of user_data; the rest is the socket. */
-enum { TAG_RECEIVE, TAG_ACCEPT, TAG_SEND_FAST, TAG_SEND_SLOW, TAG_CANCEL, TAG_CLOSE, TAG_WAKE, TAG_MASK = 7 };
+enum { TAG_RECEIVE, TAG_ACCEPT, TAG_SEND_FAST, TAG_SEND_SLOW, TAG_CANCEL, TAG_WAKE, TAG_MASK = 7 };
 
 _Static_assert(_Alignof(roan_net_socket) > TAG_MASK, "the tag needs the low bits of a socket's address");
 
@@ -200,7 +201,7 @@ static void disarm(net_uring *net, roan_net_socket *socket)
 static void report_closed(roan_net_batch *batch, roan_net_socket *socket)
 {
     ROAN_ASSERT(socket->operations == 0);
-    ROAN_ASSERT(!(socket->flags & (ARMED | SUSPECT | FAST | ROAN_NET_LISTED)));
+    ROAN_ASSERT(!(socket->flags & (ARMED | SUSPECT | FAST | SLOW | ROAN_NET_LISTED)));
     if (!(socket->flags & ROAN_NET_LISTENER))
         close(socket->fd);
     socket->fd = -1;
@@ -442,6 +443,7 @@ static void start_slow_send(net_uring *net, roan_net_socket *socket)
     struct io_uring_sqe *sqe = next_sqe(net);
     ROAN_IGNORE(prepare_send(net, sqe, socket, MSG_WAITALL | MSG_NOSIGNAL)); /* its completion says how much */
     tag_sqe(sqe, socket, TAG_SEND_SLOW);
+    socket->flags |= SLOW;
 }
 
 static bool uring_send(roan_net *base, roan_net_socket *socket)
@@ -451,6 +453,7 @@ static bool uring_send(roan_net *base, roan_net_socket *socket)
     bool is_whole = prepare_send(net, sqe, socket, MSG_WAITALL | MSG_NOSIGNAL);
     if (ROAN_UNLIKELY(!is_whole || !net->fast_sends)) {
         tag_sqe(sqe, socket, TAG_SEND_SLOW);
+        socket->flags |= SLOW;
         return false;
     }
     sqe->msg_flags |= MSG_DONTWAIT;
@@ -503,6 +506,7 @@ static void continue_send(net_uring *net, roan_net_batch *batch, roan_net_socket
 static void complete_slow_send(net_uring *net, roan_net_batch *batch, roan_net_socket *socket, int result)
 {
     socket->operations--;
+    socket->flags &= ~(uint32_t)SLOW;
     if (socket->flags & ROAN_NET_CLOSING)
         finish_closing(batch, socket);
     else
@@ -577,17 +581,16 @@ static void uring_resume(roan_net *base, roan_net_socket *socket)
     make_ready(from_base(base), socket);
 }
 
-/* Cancelling does not find an operation that is just being run; the shutdown makes that one end by itself. */
+/* Each operation is cancelled by its own name, as the kernel would look through all operations of the ring for those of
+ * a descriptor. The shutdown ends what a cancellation comes too late for. */
 static void uring_close(roan_net *base, roan_net_socket *socket)
 {
     net_uring *net = from_base(base);
     if (!(socket->flags & ROAN_NET_LISTENER))
         ROAN_IGNORE(shutdown(socket->fd, SHUT_RDWR)); /* ENOTCONN: the peer was faster */
-    if (socket->operations > 0) {
-        struct io_uring_sqe *sqe = next_sqe(net);
-        io_uring_prep_cancel_fd(sqe, socket->fd, IORING_ASYNC_CANCEL_ALL);
-        tag_sqe(sqe, socket, TAG_CLOSE);
-    }
+    disarm(net, socket);
+    if (socket->flags & SLOW)
+        cancel(net, socket, TAG_SEND_SLOW);
     remove_suspect(net, socket);
     if (socket->flags & ROAN_NET_LISTED) {
         roan_net_list_append(&net->ready, &net->starved);
@@ -631,7 +634,6 @@ static void take_completions(net_uring *net, roan_net_batch *batch)
             complete_slow_send(net, batch, socket, cqe->res);
             break;
         case TAG_CANCEL:
-        case TAG_CLOSE:
             complete_cancel(net, batch, socket);
             break;
         case TAG_WAKE: /* sleep_state has the news */
@@ -670,26 +672,33 @@ static int64_t sleep_time(const net_uring *net, int64_t timeout_us, const roan_n
     return timeout_us;
 }
 
-/* Submits, lets completions happen, and sleeps when nothing else is to be done. Its failures (a signal, no memory, the
- * time-out) leave everything in place for the next turn. */
+/* A signal, the time-out and a kernel short of memory leave everything in place for the next turn. Anything else is a
+ * mistake of ours (another thread than the creating one: EEXIST) or lost completions (EBADR), and no way to go on. */
+static void check_entered(int result)
+{
+    ROAN_ASSERT(result >= 0 || result == -EINTR || result == -ETIME || result == -EAGAIN || result == -EBUSY ||
+                result == -ENOMEM);
+}
+
+/* Submits, lets completions happen, and sleeps when nothing else is to be done. */
 static void enter(net_uring *net, int64_t timeout_us, unsigned room)
 {
     unsigned waiting = io_uring_cq_ready(&net->ring);
     if (ROAN_UNLIKELY(waiting >= room)) { /* enough to do; more would pile up */
         if (io_uring_sq_ready(&net->ring) > 0)
-            io_uring_submit(&net->ring);
+            check_entered(io_uring_submit(&net->ring));
         return;
     }
     if (waiting > 0 || timeout_us == 0 || !roan_net_begin_sleep(&net->base)) {
-        io_uring_submit_and_get_events(&net->ring);
+        check_entered(io_uring_submit_and_get_events(&net->ring));
         return;
     }
     if (timeout_us < 0) {
-        io_uring_submit_and_wait(&net->ring, 1);
+        check_entered(io_uring_submit_and_wait(&net->ring, 1));
     } else {
         struct __kernel_timespec time = {.tv_sec = timeout_us / 1000000, .tv_nsec = timeout_us % 1000000 * 1000};
         struct io_uring_cqe *cqe;
-        io_uring_submit_and_wait_timeout(&net->ring, &cqe, 1, &time, NULL);
+        check_entered(io_uring_submit_and_wait_timeout(&net->ring, &cqe, 1, &time, NULL));
     }
     roan_net_end_sleep(&net->base);
 }
@@ -756,6 +765,7 @@ static roan_status create_ring(net_uring *net, roan_error *reterr)
         !(params.features & IORING_FEAT_SUBMIT_STABLE))
         return roan_error_set(reterr, ROAN_E_UNSUPPORTED, "io_uring: kernel features are missing");
     ROAN_IGNORE(io_uring_register_ring_fd(&net->ring)); /* only saves a look-up */
+    ROAN_IGNORE(io_uring_ring_dontfork(&net->ring));    /* no child has any business with it */
     return ROAN_OK;
 }
 

@@ -6,6 +6,7 @@
 #include "server/apply.h"
 
 #include "base/macros.h"
+#include "server/client_memory.h"
 #include "server/files.h"
 
 #include <errno.h>
@@ -66,6 +67,14 @@ static roan_status apply_locale(void *context, roan_config *config, roan_error *
     return ROAN_OK;
 }
 
+static roan_status apply_client_memory(void *context, roan_config *config, roan_error *reterr)
+{
+    (void)config;
+    (void)reterr;
+    roan_client_memory_limit_changed(&((roan_server *)context)->engine->lanes[0]);
+    return ROAN_OK;
+}
+
 /* ---- listeners ---- */
 
 typedef struct switch_mail {
@@ -107,6 +116,7 @@ void roan_server_init_hooks(roan_server *server)
     hooks->at[ROAN_APPLY_LOG] = (roan_config_hook){apply_log, server};
     hooks->at[ROAN_APPLY_DIR] = (roan_config_hook){apply_dir, server};
     hooks->at[ROAN_APPLY_LOCALE] = (roan_config_hook){apply_locale, server};
+    hooks->at[ROAN_APPLY_CLIENT_MEMORY] = (roan_config_hook){apply_client_memory, server};
 }
 
 void roan_server_apply_at_start(roan_server *server)

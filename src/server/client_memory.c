@@ -112,17 +112,3 @@ void roan_client_memory_sweep(roan_worker *worker)
             set_counted(roan_connection_of_session(s), roan_connection_memory(roan_connection_of_session(s)));
     check_limit(worker);
 }
-
-size_t roan_client_memory_total(const roan_engine *engine, size_t *ret_connections)
-{
-    size_t bytes = 0;
-    *ret_connections = 0;
-    for (const roan_session *s = roan_sessions_first((roan_engine *)(uintptr_t)engine); s != NULL;
-         s = roan_sessions_next((roan_session *)(uintptr_t)s)) {
-        if (!is_counted(s))
-            continue;
-        bytes += roan_connection_memory((const roan_connection *)s);
-        ++*ret_connections;
-    }
-    return bytes;
-}

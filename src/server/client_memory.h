@@ -24,8 +24,5 @@ void roan_client_memory_forget(roan_connection *connection);
 /* Counts all connections of the worker. Inside the gate; holds no stripe. */
 void roan_client_memory_sweep(roan_worker *worker);
 
-/* Applies a limit that was just changed; the gate is shut by `lane`. */
+/* Applies a limit that was just changed; the gate is shut. Evictions count as those of `lane`. */
 void roan_client_memory_limit_changed(roan_lane *lane);
-
-/* What all connections hold, and how many there are. The gate is shut. */
-size_t roan_client_memory_total(const roan_engine *engine, size_t *ret_connections);

@@ -459,7 +459,7 @@ void roan_connection_tidy(roan_connection *connection)
     if (connection->query.capacity > 0) {
         if (idle_ms > QUERY_IDLE_MS)
             shrink_query(connection, 0);
-        else if (connection->query.capacity > QUERY_KEPT_BYTES_MAX &&
+        else if (connection->query.capacity > QUERY_KEPT_BYTES_MAX && connection->reader.bulk_bytes == 0 &&
                  connection->query_peak < connection->query.capacity / 2)
             shrink_query(connection, ROAN_MAX(connection->query_peak, (size_t)QUERY_BYTES_MIN));
         connection->query_peak = connection->query.bytes;

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- what the engine asks for ---- */
@@ -32,6 +33,14 @@ static void host_free_tables_later(void *context, roan_table *tables, unsigned c
 static void host_log(void *context, int level, const char *text)
 {
     roan_log_write(&((roan_server *)context)->log, level, "%s", text);
+}
+
+static void host_sleep(void *context, int64_t us)
+{
+    (void)context;
+    struct timespec left = {us / 1000000, us % 1000000 * 1000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        ;
 }
 
 static void host_wake(void *context, roan_lane *lane)
@@ -72,6 +81,7 @@ roan_status roan_server_create(const roan_config *config, const char *config_pat
                  .free_tables_later = host_free_tables_later,
                  .log = host_log,
                  .describe = roan_server_describe,
+                 .sleep = host_sleep,
                  .wake = host_wake},
     };
     server->engine = roan_engine_create(&options);
@@ -95,8 +105,8 @@ roan_server *roan_server_free(roan_server *server)
     for (size_t i = 0; i < server->retired_count; i++)
         roan_free(server->retired[i], ROAN_LISTENERS_MAX * sizeof *server->accepting);
     roan_free(server->retired, server->retired_count * sizeof *server->retired);
+    roan_reaper_free(server->reaper); /* its tables belong to the engine's context */
     roan_engine_free(server->engine);
-    roan_reaper_free(server->reaper);
     roan_free(server->workers, server->worker_count * sizeof *server->workers);
     roan_log_done(&server->log);
     roan_free(server, sizeof *server);

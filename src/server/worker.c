@@ -79,7 +79,9 @@ static void flush_dirty(roan_worker *worker)
 void roan_worker_run_batch(roan_worker *worker)
 {
     for (size_t i = 0; i < worker->item_count; i++)
-        roan_request_prefetch(&worker->items[i].request, worker->server->engine);
+        roan_request_prefetch_slots(&worker->items[i].request);
+    for (size_t i = 0; i < worker->item_count; i++)
+        roan_request_prefetch_entry(&worker->items[i].request);
     for (size_t i = 0; i < worker->item_count; i++)
         if (ROAN_LIKELY(worker->items[i].connection != NULL))
             run_item(worker, i);
@@ -193,7 +195,7 @@ static int64_t sleep_us(roan_worker *worker)
     if (worker->ready != NULL || worker->dirty != NULL || (lane->held_count > 0 && lane->stripe_freed != 0))
         return 0;
     int64_t until_cron = worker->next_cron_us - lane->now_us;
-    int64_t timeout = ROAN_MAX(until_cron, 0);
+    int64_t timeout = ROAN_MAX(ROAN_MIN(until_cron, lane->next_work_us - lane->now_us), 0);
     if (lane->timer_count > 0)
         timeout = ROAN_MIN(timeout, ROAN_MAX(lane->timers[0]->deadline_us - lane->now_us, 0));
     if (lane->is_paused)
@@ -230,6 +232,8 @@ static void run_round(roan_worker *worker, roan_net_event *events)
     if (worker->ready != NULL)
         continue_ready(worker);
     run_cron(worker);
+    if (ROAN_UNLIKELY(lane->next_work_us <= lane->now_us))
+        roan_lane_work(lane);
     flush_dirty(worker);
     lane->stats->loops++;
     lane->stats->loop_ns += roan_clock_ticks_to_ns(lane->engine->clock, roan_clock_ticks(lane->engine->clock) - start);

@@ -17,7 +17,7 @@ EXPECT = re.compile(r"([a-z]\w*)?<([\w.,-]*)(?:\s+(.*))?$")
 MARKS = re.compile(r"\[([^\]]*)\]\s*")
 SERVER_TAG = re.compile(r"(roan|valkey|redis)(?:-(\d+)\.(\d+))?$")
 STATEMENTS = ("open", "close", "config", "check")
-CASE_MARKS = ("since", "only", "not", "restart", "args", "slow")
+CASE_MARKS = ("since", "only", "not", "needs", "restart", "args")
 STEP_MARKS = ("since", "only", "not", "eventually", "repeat", "split", "cut")
 
 

@@ -263,8 +263,8 @@ class Generated(Pattern):
         return [Exact("bulk", Text(Word([value]))) for value in self.word.evaluate_many(context.env)]
 
     def check(self, reply, context):
-        is_variable = self.word.pieces[0][0] == "var"
-        if reply.kind not in (("bulk", "integer", "status") if is_variable else ("bulk",)):
+        is_number = self.word.pieces[0][0] == "var" or self.word.pieces[0][1] in ("add", "integer")
+        if reply.kind not in (("bulk", "integer", "status") if is_number else ("bulk",)):
             return "a reply of kind %s" % reply.kind
         if self.word.evaluate(context.env) != text_bytes(plain(reply)):
             return "a different value"

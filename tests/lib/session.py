@@ -55,10 +55,21 @@ class Session:
                 yield Result(case_file.path, case.line, "every case with the arguments '%s'" % arguments,
                              "failed", [broken[arguments]], 0)
                 continue
-            if not applies(case.marks, self.identity):
+            if not (applies(case.marks, self.identity) and self._has_commands(case)):
                 yield Result(case_file.path, case.line, case.name, "skipped", [], 0)
                 continue
             yield self._run_case(case_file, case, on_reply)
+
+    def _has_commands(self, case):
+        """Whether the server knows the commands of a `needs` mark."""
+        names = case.marks.get("needs", "").split()
+        missing = [name for name in names if name not in self.known]
+        if missing:
+            with self.server.connect(self.timeout) as control:
+                replies = control.call("COMMAND", "INFO", *missing)
+                for name, reply in zip(missing, replies.value):
+                    self.known[name] = reply.kind == "array"
+        return all(self.known[name] for name in names)
 
     def _run_case(self, case_file, case, on_reply):
         words = mentioned_words(case, case_file.setup)
@@ -85,6 +96,7 @@ class Session:
         self.server = Server(self.command, arguments).start()
         self.arguments = arguments
         self.is_tainted = False
+        self.known = {}  # command name -> whether the server has it
         with self.server.connect(self.timeout) as control:
             self.identity = identify(control)
             self.config = read_config(control)

@@ -255,8 +255,9 @@ def parse_arguments(scanner):
             scanner.skip_space()
         if scanner.peek() in ('"', "'"):
             arguments.append(Word(parse_quoted(scanner)))
-        elif scanner.peek() == "$":
-            arguments.append(Word([parse_dollar(scanner, bare=True)]))
+        elif scanner.peek() == "$" or scanner.peek(2) == "-$":
+            sign = b"-" if scanner.take("-") else b""
+            arguments.append(Word([sign, parse_dollar(scanner, bare=True)]))
         else:
             number = scanner.take_match(ARGUMENT)
             if not number:

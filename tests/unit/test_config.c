@@ -490,6 +490,7 @@ static void hooks_run_once_and_again_when_undone(void **state)
                                                                             "9", NULL}),
                         "'port' - Unable to listen on this port. Check server logs.");
     assert_string_equal(log.text, "memory=6 port=1 memory=5 ");
+    assert_string_equal(change.hook_error.text, "127.0.0.1:1: Address already in use"); /* for the log */
     assert_int_equal(config.maxmemory, 5);
     assert_int_equal(config.port, 7000);
     assert_int_equal(config.timeout_s, 0);

@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from checks import Skipped, check, expect, expect_equal, main  # noqa: E402
+from checks import Failed, Skipped, check, expect, expect_equal, main  # noqa: E402
 from resp import Closed, Timeout, encode, plain  # noqa: E402
 from server import info_fields  # noqa: E402
 
@@ -277,6 +277,12 @@ def a_protected_client_is_not_evicted(context):
         raise Skipped("no maxmemory-clients")
     control.call("SET", "k", "x" * (4 * MB))
     expect_equal(len(control.call("GET", "k").value), 4 * MB, "GET of the protected client")
+    for _ in range(3):
+        try:
+            reply = context.connect().call("PING")
+        except Closed:
+            raise Failed("a small client is evicted for the memory of a protected one")
+        expect_equal(reply.value, b"PONG", "PING of a small client")
     big = context.connect()
     big.send_bytes(b"*3\r\n$3\r\nSET\r\n$1\r\nj\r\n$%d\r\n" % (8 * MB))
     try:

@@ -55,7 +55,7 @@ def parse_arguments():
     parser.add_argument("--threads", default="1,4", help="values for --threads; '' to leave it out")
     parser.add_argument("--io", default="epoll,uring", help="values for --io; '' to leave it out")
     parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1))
-    parser.add_argument("--timeout", type=float, default=10.0, help="seconds to wait for a reply")
+    parser.add_argument("--timeout", type=float, default=5.0, help="seconds to wait for a reply")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--verbose", action="store_true", help="name every case")
     parser.add_argument("--record", metavar="CMD", help="fill in expectations from this server")

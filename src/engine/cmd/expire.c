@@ -57,15 +57,6 @@ static bool condition_holds(const expire_options *options, int64_t current_ms, i
     return !(options->if_less && has_expiry && wanted_ms >= current_ms);
 }
 
-static void delete_expired(roan_call *call, roan_place *place)
-{
-    bool is_lazy = call->engine->config.lazyfree_lazy_expire;
-    roan_slice argv[] = {is_lazy ? ROAN_LITERAL("UNLINK") : ROAN_LITERAL("DEL"), call->argv[1]};
-    roan_place_delete(call, place, is_lazy);
-    roan_call_changed(call, place, ROAN_EVENT_GENERIC, "del");
-    roan_call_effect(call, ROAN_COUNT_OF(argv), argv);
-}
-
 static void set_expiry(roan_call *call, roan_place *place, int64_t expiry_ms)
 {
     char when[ROAN_I64_TEXT_MAX];
@@ -73,7 +64,7 @@ static void set_expiry(roan_call *call, roan_place *place, int64_t expiry_ms)
                          roan_slice_make(when, roan_format_i64(when, expiry_ms))};
     roan_place_set_expiry(call, place, expiry_ms);
     roan_call_changed(call, place, ROAN_EVENT_GENERIC, "expire");
-    roan_call_effect(call, ROAN_COUNT_OF(argv), argv);
+    roan_call_effect(call, ROAN_COUNT_OF(argv), argv); /* its conditions held: they need not be checked again */
 }
 
 static void expire(roan_call *call, int64_t base_ms, int64_t unit_ms)
@@ -88,7 +79,7 @@ static void expire(roan_call *call, int64_t base_ms, int64_t unit_ms)
         return;
     }
     if (expiry_ms <= call->now_ms)
-        delete_expired(call, &place);
+        roan_place_expire_now(call, &place);
     else
         set_expiry(call, &place, expiry_ms);
     roan_out_integer(call->out, 1);

@@ -135,6 +135,9 @@ static bool parse_scan(roan_call *call, scan_options *options)
         } else if (roan_call_is(call, at, "NOVALUES")) {
             roan_call_error(call, "ERR NOVALUES option can only be used in HSCAN");
             return false;
+        } else if (roan_call_is(call, at, "NOSCORES")) {
+            roan_call_error(call, "ERR NOSCORES option can only be used in ZSCAN");
+            return false;
         } else {
             roan_call_syntax_error(call);
             return false;

@@ -35,6 +35,30 @@ static void effect_set_at(roan_call *call, roan_slice key, roan_slice value, int
     roan_call_effect(call, ROAN_COUNT_OF(argv), argv);
 }
 
+/* Deletes the key in argv[1]; replicas need not look at its value again. */
+static void delete_alone(roan_call *call, roan_place *place)
+{
+    roan_slice argv[] = {ROAN_LITERAL("DEL"), call->argv[1]};
+    roan_place_delete(call, place, call->engine->config.lazyfree_lazy_user_del);
+    roan_call_changed(call, place, ROAN_EVENT_GENERIC, "del");
+    roan_call_effect(call, ROAN_COUNT_OF(argv), argv);
+}
+
+/* SET key value with what its options say; with a time that is over, the key goes (or does not come) at once. */
+static void set(roan_call *call, roan_place *place, int64_t expiry_ms)
+{
+    if (expiry_ms >= 0 && expiry_ms <= call->now_ms) {
+        if (place->entry != NULL)
+            roan_place_expire_now(call, place);
+        return;
+    }
+    store(call, place, call->argv[2], expiry_ms);
+    if (expiry_ms >= 0) {
+        roan_call_changed_event(call, place, ROAN_EVENT_GENERIC, "expire");
+        effect_set_at(call, call->argv[1], call->argv[2], expiry_ms);
+    }
+}
+
 static bool value_equals(const roan_entry *entry, roan_slice value)
 {
     char scratch[ROAN_I64_TEXT_MAX];
@@ -88,11 +112,7 @@ ROAN_COMMAND(set, .arity = -3, .flags = ROAN_CMD_WRITE | ROAN_CMD_DENY_OOM, .loc
             roan_out_null(call->out);
         return;
     }
-    store(call, &place, call->argv[2], options.expiry_ms);
-    if (options.expiry_ms >= 0) {
-        roan_call_changed_event(call, &place, ROAN_EVENT_GENERIC, "expire");
-        effect_set_at(call, call->argv[1], call->argv[2], options.expiry_ms);
-    }
+    set(call, &place, options.expiry_ms);
     if (!options.get)
         roan_out_ok(call->out);
 }
@@ -179,18 +199,14 @@ ROAN_COMMAND(getdel, .arity = 2, .flags = ROAN_CMD_WRITE | ROAN_CMD_FAST, .lock 
     reply_string(call, &place);
     if (place.entry == NULL)
         return;
-    roan_place_delete(call, &place, call->engine->config.lazyfree_lazy_user_del);
-    roan_call_changed(call, &place, ROAN_EVENT_GENERIC, "del");
+    delete_alone(call, &place);
 }
 
 /* GETEX with a time: sets it, or deletes when it has passed already. */
 static void expire_at(roan_call *call, roan_place *place, int64_t expiry_ms)
 {
     if (expiry_ms <= call->now_ms) {
-        roan_slice argv[] = {ROAN_LITERAL("UNLINK"), call->argv[1]};
-        roan_place_delete(call, place, true);
-        roan_call_changed(call, place, ROAN_EVENT_GENERIC, "del");
-        roan_call_effect(call, ROAN_COUNT_OF(argv), argv);
+        roan_place_expire_now(call, place);
         return;
     }
     char when[ROAN_I64_TEXT_MAX];
@@ -366,9 +382,7 @@ ROAN_COMMAND(delifeq, .arity = 3, .flags = ROAN_CMD_WRITE | ROAN_CMD_FAST, .lock
     if (!roan_call_is_type(call, &place, ROAN_TYPE_STRING))
         return;
     bool is_equal = place.entry != NULL && value_equals(place.entry, call->argv[2]);
-    if (is_equal) {
-        roan_place_delete(call, &place, call->engine->config.lazyfree_lazy_user_del);
-        roan_call_changed(call, &place, ROAN_EVENT_GENERIC, "del");
-    }
+    if (is_equal)
+        delete_alone(call, &place);
     roan_out_integer(call->out, is_equal);
 }

@@ -107,6 +107,13 @@ static bool may_change_protected(const roan_call *call)
     return info.is_unix || info.is_loopback;
 }
 
+static void log_line(const roan_call *call, int level, const char *text)
+{
+    const roan_host *host = &call->engine->host;
+    if (host->log != NULL)
+        host->log(host->context, level, text);
+}
+
 static void reply_change(roan_call *call, roan_change_result result, const roan_change *change)
 {
     roan_slice name = {change->name.data, ROAN_MIN(change->name.bytes, (size_t)NAME_SHOWN_MAX)};
@@ -150,17 +157,18 @@ ROAN_SUBCOMMAND(config, set, .arity = -4,
     };
     roan_change_result result =
         roan_config_change(&call->engine->config, &change, (call->argc - 2) / 2, call->argv + 2);
+    if (change.hook_error.text[0] != '\0') {
+        roan_buffer text = {0};
+        roan_buffer_printf(&text, "CONFIG SET could not apply '%.*s', the old values are back: %s",
+                           ROAN_SLICE_ARG(change.name), change.hook_error.text);
+        roan_buffer_append_char(&text, '\0');
+        log_line(call, ROAN_LOG_WARNING, text.data);
+        roan_buffer_done(&text);
+    }
     reply_change(call, result, &change);
 }
 
 /* --- the rest ----------------------------------------------------------------------------------------------------- */
-
-static void log_line(const roan_call *call, int level, const char *text)
-{
-    const roan_host *host = &call->engine->host;
-    if (host->log != NULL)
-        host->log(host->context, level, text);
-}
 
 ROAN_SUBCOMMAND(config, rewrite, .arity = 2,
                 .flags = ROAN_CMD_ADMIN | ROAN_CMD_NO_SCRIPT | ROAN_CMD_LOADING | ROAN_CMD_STALE,
