@@ -2,8 +2,9 @@
  *
  * Counting: jemalloc keeps, per thread, how many bytes were ever allocated and freed, and hands out pointers to both
  * counters. A thread's first allocation through roan_alloc_counter_of_thread() remembers them in a list; the sum over
- * the list (plus what ended threads left) is the memory in use, to the byte, for nothing. The libc variant keeps one
- * atomic counter fed by malloc_usable_size.
+ * the list (plus what ended threads left) is the memory allocated, to the byte, for nothing. The libc variant keeps one
+ * atomic counter fed by malloc_usable_size. What arenas have allocated and do not use is counted by themselves, per thread,
+ * and taken off.
  */
 #include "base/alloc.h"
 
@@ -33,37 +34,58 @@ ROAN_NORETURN ROAN_COLD static void out_of_memory(size_t bytes)
     abort();
 }
 
-#if defined(ROAN_JEMALLOC)
+/* ---- counting ---- */
 
 struct roan_alloc_counter {
     const volatile uint64_t *allocated;
     const volatile uint64_t *freed;
+    const _Atomic int64_t *idle;
     roan_alloc_counter *next;
 };
 
+__thread _Atomic int64_t roan_alloc_idle_of_thread;
 static pthread_mutex_t counters_lock = PTHREAD_MUTEX_INITIALIZER;
 static roan_alloc_counter *_Atomic counters; /* only grows while threads start; read without the lock */
-static _Atomic int64_t ended_threads_bytes;
+static _Atomic int64_t ended_threads_bytes, ended_threads_idle;
 static __thread roan_alloc_counter *my_counter;
 static pthread_key_t counter_key;
 static pthread_once_t counter_once = PTHREAD_ONCE_INIT;
 
 /* A thread ends: its balance moves to the common pot and its counter stays in the list, pointing at zeroes. */
 static const volatile uint64_t always_zero;
+static const _Atomic int64_t never_idle;
 
 static void counter_ended(void *argument)
 {
     roan_alloc_counter *counter = argument;
     pthread_mutex_lock(&counters_lock);
     atomic_fetch_add(&ended_threads_bytes, (int64_t)(*counter->allocated - *counter->freed));
+    atomic_fetch_add(&ended_threads_idle, atomic_load(counter->idle));
     counter->allocated = &always_zero;
     counter->freed = &always_zero;
+    counter->idle = &never_idle;
     pthread_mutex_unlock(&counters_lock);
 }
 
 static void make_counter_key(void)
 {
     ROAN_ASSERT(pthread_key_create(&counter_key, counter_ended) == 0);
+}
+
+/* Where this thread's totals stand. */
+static void find_totals(roan_alloc_counter *counter)
+{
+#if defined(ROAN_JEMALLOC)
+    uint64_t *allocated = NULL, *freed = NULL;
+    size_t pointer_bytes = sizeof allocated;
+    ROAN_ASSERT(mallctl("thread.allocatedp", &allocated, &pointer_bytes, NULL, 0) == 0);
+    ROAN_ASSERT(mallctl("thread.deallocatedp", &freed, &pointer_bytes, NULL, 0) == 0);
+    counter->allocated = allocated;
+    counter->freed = freed;
+#else
+    counter->allocated = &always_zero; /* see used_bytes */
+    counter->freed = &always_zero;
+#endif
 }
 
 roan_alloc_counter *roan_alloc_counter_of_thread(void)
@@ -74,11 +96,8 @@ roan_alloc_counter *roan_alloc_counter_of_thread(void)
     roan_alloc_counter *counter = malloc(sizeof *counter);
     if (counter == NULL)
         out_of_memory(sizeof *counter);
-    uint64_t *allocated = NULL, *freed = NULL;
-    size_t pointer_bytes = sizeof allocated;
-    ROAN_ASSERT(mallctl("thread.allocatedp", &allocated, &pointer_bytes, NULL, 0) == 0);
-    ROAN_ASSERT(mallctl("thread.deallocatedp", &freed, &pointer_bytes, NULL, 0) == 0);
-    *counter = (roan_alloc_counter){.allocated = allocated, .freed = freed};
+    *counter = (roan_alloc_counter){.idle = &roan_alloc_idle_of_thread};
+    find_totals(counter);
     pthread_mutex_lock(&counters_lock);
     counter->next = atomic_load_explicit(&counters, memory_order_relaxed);
     atomic_store_explicit(&counters, counter, memory_order_release);
@@ -87,12 +106,24 @@ roan_alloc_counter *roan_alloc_counter_of_thread(void)
     return my_counter = counter;
 }
 
+size_t roan_alloc_idle_bytes(void)
+{
+    roan_alloc_counter_of_thread();
+    int64_t idle = atomic_load_explicit(&ended_threads_idle, memory_order_relaxed);
+    for (roan_alloc_counter *c = atomic_load_explicit(&counters, memory_order_acquire); c != NULL; c = c->next)
+        idle += atomic_load_explicit(c->idle, memory_order_relaxed);
+    return idle > 0 ? (size_t)idle : 0;
+}
+
+#if defined(ROAN_JEMALLOC)
+
 size_t roan_alloc_used_bytes(void)
 {
     roan_alloc_counter_of_thread();
-    int64_t used = atomic_load_explicit(&ended_threads_bytes, memory_order_relaxed);
+    int64_t used = atomic_load_explicit(&ended_threads_bytes, memory_order_relaxed) -
+                   atomic_load_explicit(&ended_threads_idle, memory_order_relaxed);
     for (roan_alloc_counter *c = atomic_load_explicit(&counters, memory_order_acquire); c != NULL; c = c->next)
-        used += (int64_t)(*c->allocated - *c->freed);
+        used += (int64_t)(*c->allocated - *c->freed) - atomic_load_explicit(c->idle, memory_order_relaxed);
     return used > 0 ? (size_t)used : 0;
 }
 
@@ -165,14 +196,10 @@ const char *roan_alloc_name(void)
 
 static _Atomic size_t used_bytes;
 
-roan_alloc_counter *roan_alloc_counter_of_thread(void)
-{
-    return NULL;
-}
-
 size_t roan_alloc_used_bytes(void)
 {
-    return atomic_load_explicit(&used_bytes, memory_order_relaxed);
+    size_t used = atomic_load_explicit(&used_bytes, memory_order_relaxed), idle = roan_alloc_idle_bytes();
+    return used > idle ? used - idle : 0;
 }
 
 void *roan_try_alloc(size_t bytes)

@@ -9,6 +9,7 @@
 
 #include "base/macros.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,8 +41,18 @@ void roan_text_free(char *text);
 typedef struct roan_alloc_counter roan_alloc_counter;
 roan_alloc_counter *roan_alloc_counter_of_thread(void);
 
-/* Bytes now allocated by the whole process (approximate while other threads run). */
+/* Bytes now in use by the whole process: allocated and not idle (approximate while other threads run). */
 size_t roan_alloc_used_bytes(void);
+
+/* Memory that is allocated but holds nothing: free pieces in the pages of an arena. Counted per thread; only the sum means
+ * something, as one thread may use what another one freed. */
+extern __thread _Atomic int64_t roan_alloc_idle_of_thread;
+static inline void roan_alloc_note_idle(int64_t change)
+{
+    int64_t idle = atomic_load_explicit(&roan_alloc_idle_of_thread, memory_order_relaxed);
+    atomic_store_explicit(&roan_alloc_idle_of_thread, idle + change, memory_order_relaxed);
+}
+size_t roan_alloc_idle_bytes(void);
 
 /* What the allocator says of itself, in bytes; zero where it cannot tell. */
 typedef struct roan_alloc_stats {

@@ -63,7 +63,7 @@ static char *give_prompt(EditLine *libedit)
     return (char *)(uintptr_t)roan_cli_text_string(&editor_of(libedit)->prompt);
 }
 
-static void on_resize(int signal_number)
+static void on_screen_change(int signal_number)
 {
     (void)signal_number; /* its purpose is to end poll() */
 }
@@ -146,8 +146,9 @@ static void erase_hint(roan_cli_editor *editor)
     editor->is_hint_drawn = false;
 }
 
-/* The window has another size, and the terminal has wrapped our line anew: erase it from its first row
- * on and let libedit, which forgets the screen when it is resized, draw it again. */
+/* The window has another size, and the terminal has wrapped our line anew; or we were stopped, and others
+ * have used it. Erase the line from its first row on and let libedit, which forgets the screen when it is
+ * resized, draw it again. */
 static void draw_again(roan_cli_editor *editor)
 {
     const LineInfo *info = el_line(editor->libedit);
@@ -161,6 +162,8 @@ static void draw_again(roan_cli_editor *editor)
     fputs(ERASE_BELOW, stdout);
     fflush(stdout);
     editor->is_hint_drawn = false;
+    roan_cli_editor_set_raw(editor, false);
+    roan_cli_editor_set_raw(editor, true);
     el_resize(editor->libedit);
     el_set(editor->libedit, EL_REFRESH);
 }
@@ -310,7 +313,7 @@ roan_cli_editor *roan_cli_editor_create(int history_lines_max)
 {
     roan_cli_editor *editor = roan_cli_alloc(sizeof *editor);
     const char *terminal = getenv("TERM");
-    struct sigaction action = {.sa_handler = on_resize};
+    struct sigaction action = {.sa_handler = on_screen_change};
     HistEvent event;
 
     set_locale();
@@ -327,6 +330,7 @@ roan_cli_editor *roan_cli_editor_create(int history_lines_max)
     bind_keys(editor->libedit);
     sigemptyset(&action.sa_mask);
     sigaction(SIGWINCH, &action, NULL);
+    sigaction(SIGCONT, &action, NULL);
     editor->shows_hints = terminal != NULL && strcmp(terminal, "dumb") != 0;
     return editor;
 }

@@ -36,7 +36,9 @@ struct roan_arena {
     page *open[CLASS_COUNT];          /* pages with room */
     uint32_t population[CLASS_COUNT];
     page *full;                       /* all others */
-    size_t page_count, piece_bytes;
+    size_t page_count;
+    size_t piece_bytes;               /* live pieces */
+    size_t idle_bytes;                /* free pieces; also counted by roan_alloc_note_idle */
 };
 
 roan_arena *roan_arena_create(void)
@@ -60,12 +62,25 @@ void roan_arena_free(roan_arena *arena)
     for (unsigned class = 0; class < CLASS_COUNT; class++)
         free_list(arena->open[class]);
     free_list(arena->full);
+    roan_alloc_note_idle(-(int64_t)arena->idle_bytes);
     roan_free(arena, sizeof *arena);
 }
 
 static unsigned class_of(size_t bytes)
 {
     return (unsigned)((bytes + 7) / 8);
+}
+
+/* Pieces became free (or, negative, are no longer). */
+static void change_idle(roan_arena *arena, int64_t bytes)
+{
+    arena->idle_bytes += (size_t)bytes;
+    roan_alloc_note_idle(bytes);
+}
+
+static int64_t room_of_page(unsigned piece_bytes)
+{
+    return (int64_t)((PAGE_BYTES - sizeof(page)) / piece_bytes * piece_bytes);
 }
 
 static void link_page(page **list, page *page_)
@@ -98,6 +113,7 @@ static page *open_page(roan_arena *arena, unsigned class)
     *fresh = (page){.fresh = sizeof(page), .piece_bytes = (uint16_t)(class * 8), .arena = arena};
     link_page(&arena->open[class], fresh);
     arena->page_count++;
+    change_idle(arena, room_of_page(fresh->piece_bytes));
     return fresh;
 }
 
@@ -130,6 +146,7 @@ void *roan_arena_alloc(roan_arena *arena, size_t bytes, bool *ret_is_paged)
     }
     *ret_is_paged = true;
     arena->piece_bytes += from->piece_bytes;
+    change_idle(arena, -(int64_t)from->piece_bytes);
     void *memory = take_piece(from);
     if (page_is_full(from)) {
         unlink_page(&arena->open[class], from);
@@ -154,7 +171,9 @@ void roan_arena_release(roan_arena *arena, void *memory, size_t bytes, bool is_p
     freed->next = home->free_pieces;
     home->free_pieces = freed;
     arena->piece_bytes -= home->piece_bytes;
+    change_idle(arena, home->piece_bytes);
     if (--home->used == 0) {
+        change_idle(arena, -room_of_page(home->piece_bytes));
         unlink_page(was_full ? &arena->full : &arena->open[class], home);
         roan_free(home, PAGE_BYTES);
         arena->page_count--;
@@ -164,7 +183,7 @@ void roan_arena_release(roan_arena *arena, void *memory, size_t bytes, bool is_p
     }
 }
 
-size_t roan_arena_unused_bytes(const roan_arena *arena)
+size_t roan_arena_overhead_bytes(const roan_arena *arena)
 {
-    return arena == NULL ? 0 : arena->page_count * PAGE_BYTES - arena->piece_bytes;
+    return arena == NULL ? 0 : sizeof *arena + arena->page_count * PAGE_BYTES - arena->piece_bytes - arena->idle_bytes;
 }

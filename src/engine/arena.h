@@ -30,5 +30,5 @@ static inline size_t roan_arena_good_size(size_t bytes, bool is_paged)
     return is_paged ? (bytes + 7) & ~(size_t)7 : roan_alloc_good_size(bytes);
 }
 
-/* Bytes of pages that hold no entry. */
-size_t roan_arena_unused_bytes(const roan_arena *arena);
+/* The arena itself, and bytes of pages that can hold no entry. */
+size_t roan_arena_overhead_bytes(const roan_arena *arena);

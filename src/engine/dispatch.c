@@ -321,11 +321,10 @@ static roan_outcome run_locked(roan_call *call)
     return ROAN_DONE;
 }
 
-/* CLIENT REPLY: takes back what must not be sent. */
-static void apply_reply_mode(roan_session *session, uint8_t mode_before, size_t out_bytes_before)
+/* CLIENT REPLY: takes back what must not be sent. What switches replies on again is answered. */
+static void apply_reply_mode(roan_session *session, size_t out_bytes_before)
 {
-    if (mode_before == ROAN_REPLY_SKIP_THIS || session->reply_mode == ROAN_REPLY_OFF ||
-        session->reply_mode == ROAN_REPLY_SKIP_NEXT)
+    if (session->reply_mode != ROAN_REPLY_ON)
         roan_out_rollback(&session->out, out_bytes_before);
     if (session->reply_mode == ROAN_REPLY_SKIP_NEXT)
         session->reply_mode = ROAN_REPLY_SKIP_THIS;
@@ -363,6 +362,6 @@ roan_outcome roan_execute(roan_session *session, roan_request *request)
     }
     session->last_command_ms = lane->now_ms;
     if (ROAN_UNLIKELY(mode_before | session->reply_mode) && !call.is_blocked)
-        apply_reply_mode(session, mode_before, out_bytes_before);
+        apply_reply_mode(session, out_bytes_before);
     return call.is_blocked ? ROAN_BLOCKED : ROAN_DONE;
 }

@@ -1,8 +1,8 @@
 /* engine/evict.c: clocks in entries, and evicting keys by policy until memory is within maxmemory.
  *
- * A victim is the best of SAMPLE_FACTOR times maxmemory-samples entries taken around a random position of a random stripe;
- * in hash order neighbours are as good as strangers, so the sample is a fair one. It takes the place of the pool of good
- * candidates that the reference keeps between evictions. A stripe with fewer entries is sampled together with the next
+ * A victim is the best of SAMPLE_FACTOR times maxmemory-samples entries taken around a few random positions of a random
+ * stripe; in hash order neighbours are as good as strangers, so the sample is a fair one. It takes the place of the pool of
+ * good candidates that the reference keeps between evictions. A stripe with fewer entries is sampled together with the next
  * ones. Victims are deleted before the command takes its own stripes, one stripe at a time and only where it is free.
  */
 #include "engine/evict.h"
@@ -17,6 +17,7 @@
 
 #define SAMPLES_MAX 192
 #define SAMPLE_FACTOR 3
+#define PLACES 3 /* in a table; around one place only, the good candidates run out while others have them */
 #define LATER_SAMPLES 16 /* elements looked at to estimate what a value holds that is freed in the background */
 #define TIME_CHECK_EVERY 16
 #define LFU_INIT_BITS 8
@@ -141,8 +142,12 @@ static void consider_stripe(candidate *best, roan_lane *lane, uint32_t stripe, s
         roan_db *db = roan_engine_db_if_used(engine, (unsigned)i);
         if (db == NULL || db->tables[stripe].count == 0)
             continue;
-        size_t count = roan_table_sample(&db->tables[stripe], &lane->random, is_volatile, wanted, samples);
-        consider(best, lane, db, stripe, samples, count);
+        size_t places = db->tables[stripe].count > wanted ? PLACES : 1;
+        for (size_t place = 0; place < places; place++) {
+            size_t share = ROAN_MAX(wanted / places, 1u);
+            size_t count = roan_table_sample(&db->tables[stripe], &lane->random, is_volatile, share, samples);
+            consider(best, lane, db, stripe, samples, count);
+        }
     }
 }
 

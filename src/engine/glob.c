@@ -5,6 +5,8 @@
  */
 #include "engine/call.h"
 
+#define STARS_MAX 1000 /* a pattern with more matches nothing, as in the reference */
+
 static unsigned char fold(unsigned char c, bool ignore_case)
 {
     return ignore_case && c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c;
@@ -63,11 +65,17 @@ static bool match_one(roan_slice pattern, size_t at, unsigned char c, bool ignor
 
 bool roan_glob_match(roan_slice pattern, roan_slice text, bool ignore_case)
 {
-    size_t p = 0, t = 0, star = SIZE_MAX, star_text = 0;
+    size_t p = 0, t = 0, star = SIZE_MAX, star_text = 0, stars = 0;
     while (t < text.bytes) {
         size_t next;
         if (p < pattern.bytes && pattern.data[p] == '*') {
-            star = ++p;
+            while (p < pattern.bytes && pattern.data[p] == '*')
+                p++;
+            if (p == pattern.bytes)
+                return true;
+            if (++stars > STARS_MAX)
+                return false;
+            star = p;
             star_text = t;
         } else if (p < pattern.bytes && match_one(pattern, p, (unsigned char)text.data[t], ignore_case, &next)) {
             p = next;
@@ -79,7 +87,7 @@ bool roan_glob_match(roan_slice pattern, roan_slice text, bool ignore_case)
             return false;
         }
     }
-    while (p < pattern.bytes && pattern.data[p] == '*')
+    while (text.bytes > 0 && p < pattern.bytes && pattern.data[p] == '*') /* an empty text has only the empty pattern */
         p++;
     return p == pattern.bytes;
 }

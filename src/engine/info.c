@@ -42,7 +42,7 @@ static void add_table(const roan_table *table, roan_memory_info *info)
     info->keys += table->count;
     info->tables += roan_table_overhead_bytes(table);
     if (table->arena != NULL)
-        info->pages += roan_arena_unused_bytes(table->arena);
+        info->pages += roan_arena_overhead_bytes(table->arena);
 }
 
 void roan_info_read_memory(roan_engine *engine, const roan_host_info *host, roan_memory_info *ret_info)
@@ -58,7 +58,8 @@ void roan_info_read_memory(roan_engine *engine, const roan_host_info *host, roan
     info.startup = engine->startup_bytes;
     info.clients = clients.normal_bytes;
     info.rss = host->rss_bytes;
-    info.allocated = allocator.allocated;
+    info.idle = roan_alloc_idle_bytes();
+    info.allocated = allocator.allocated - ROAN_MIN(info.idle, allocator.allocated);
     info.active = allocator.active;
     info.resident = allocator.resident;
     info.muzzy = allocator.muzzy;

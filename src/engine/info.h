@@ -29,11 +29,12 @@ typedef struct roan_client_info {
 void roan_info_read_clients(roan_engine *engine, roan_client_info *ret_info);
 
 /* Who has the memory, in bytes. used = overhead + dataset; what the system sees more (rss) is explained by
- * allocated -> active (unused parts of pages) -> resident (free pages kept for later) -> rss (code, stacks). */
+ * allocated -> active (free places in pages) -> resident (free pages kept for later) -> rss (code, stacks). */
 typedef struct roan_memory_info {
     size_t used, peak, startup;
     size_t tables;    /* slots of the key tables */
-    size_t pages;     /* free places in the pages of small entries */
+    size_t pages;     /* heads and ends of the pages of small entries */
+    size_t idle;      /* free places in these pages: not in `used` */
     size_t clients;
     size_t overhead;  /* startup, tables, pages, clients */
     size_t dataset;

@@ -135,7 +135,8 @@ void roan_session_reset(roan_session *session)
     session->name = NULL;
     session->db = 0;
     session->out.protocol = 2;
-    session->reply_mode = ROAN_REPLY_ON;
+    if (session->reply_mode != ROAN_REPLY_SKIP_THIS) /* that ends with this command */
+        session->reply_mode = ROAN_REPLY_ON;
     session->no_evict = session->no_touch = session->import_source = session->capa_redirect = false;
     session->is_authenticated = engine->config.requirepass == NULL || engine->config.requirepass[0] == '\0';
 }

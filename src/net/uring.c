@@ -56,6 +56,7 @@ enum {
     SUBMISSION_ENTRIES = 512,
     COMPLETION_ENTRIES = 8192,
     BUFFER_GROUP = 0,
+    BUFFERS_AT_FIRST = 32,
     BUFFER_SKEW = ROAN_CACHE_LINE,  /* neighbours start in different cache sets */
     SWEEP_INTERVAL_US = 50 * 1000,
     SWEEP_COUNT_MAX = 256,          /* suspects looked at per wait */
@@ -73,6 +74,7 @@ typedef struct net_uring {
     char *buffers;
     size_t buffer_stride;
     unsigned buffer_count, buffer_bytes;
+    unsigned offered;         /* buffers in use: few at first, more when they do not suffice, so that memory stays small */
     unsigned lent_count;      /* buffers the owner holds */
     uint16_t *lent;           /* their ids */
     struct msghdr *headers;   /* one per submission slot */
@@ -132,6 +134,16 @@ static void uring_recycle(roan_net *base)
         give_buffer(net, net->lent[i], i);
     io_uring_buf_ring_advance(net->buffer_ring, (int)net->lent_count);
     net->lent_count = 0;
+}
+
+/* Brings further buffers into use, up to `offered` of them. */
+static void offer_buffers(net_uring *net, unsigned offered)
+{
+    offered = ROAN_MIN(offered, net->buffer_count);
+    for (unsigned id = net->offered; id < offered; id++)
+        give_buffer(net, id, id - net->offered);
+    io_uring_buf_ring_advance(net->buffer_ring, (int)(offered - net->offered));
+    net->offered = offered;
 }
 
 /* Puts a buffer back that nobody looked at. */
@@ -219,7 +231,7 @@ static void finish_closing(roan_net_batch *batch, roan_net_socket *socket)
 /* Arms what waits to be armed and reports the closed sockets that had nothing in flight. */
 static void run_ready(net_uring *net, roan_net_batch *batch)
 {
-    unsigned free_buffers = net->buffer_count - net->lent_count;
+    unsigned free_buffers = net->offered - net->lent_count;
     if (free_buffers > 0) {
         roan_net_list_append(&net->ready, &net->starved);
         roan_net_list_append(&net->ready, &net->fed);
@@ -365,6 +377,7 @@ static void complete_receive(net_uring *net, roan_net_batch *batch, roan_net_soc
     return_buffer(net, cqe);
     switch (-cqe->res) {
     case ENOBUFS:
+        offer_buffers(net, net->offered * 2);
         socket->flags |= STARVED;
         make_starved(net, socket);
         return;
@@ -662,7 +675,7 @@ static int64_t sleep_time(const net_uring *net, int64_t timeout_us, const roan_n
         return 0;
     if (net->sending_first != NULL && (net->sent_wanted || !net->base.lazy_sent))
         return 0;
-    if ((net->starved.first != NULL || net->fed.first != NULL) && net->lent_count < net->buffer_count)
+    if ((net->starved.first != NULL || net->fed.first != NULL) && net->lent_count < net->offered)
         return 0;
     if (net->delayed.first != NULL) {
         int64_t left_us = ROAN_MAX(net->delayed_until_us - roan_net_now_us(), 0);
@@ -788,9 +801,7 @@ static roan_status create_buffers(net_uring *net, roan_error *reterr)
         return roan_error_set_errno(reterr, error, "io_uring: register a ring of %u receive buffers",
                                     net->buffer_count);
     io_uring_buf_ring_init(net->buffer_ring);
-    for (unsigned i = 0; i < net->buffer_count; i++)
-        give_buffer(net, i, i);
-    io_uring_buf_ring_advance(net->buffer_ring, (int)net->buffer_count);
+    offer_buffers(net, BUFFERS_AT_FIRST);
     return ROAN_OK;
 }
 

@@ -589,7 +589,12 @@ void roan_connection_flush(roan_connection *connection)
         session->soft_limit_since_ms = 0;
         return;
     }
-    roan_client_memory_grown(connection);
+    /* Only who has something to do after the send is told of its end at once. */
+    if (connection->is_sending &&
+        (session->out.first != NULL || connection->sending_end != NULL || connection->closes_after_replies))
+        roan_net_want_sent(connection->worker->net, &connection->socket);
+    if (ROAN_UNLIKELY(bytes > ROAN_OUT_CHUNK_BYTES))
+        roan_client_memory_grown(connection);
 }
 
 void roan_connection_flush_early(roan_connection *connection)
@@ -615,8 +620,9 @@ void roan_connection_sent(roan_connection *connection, int error)
 
 size_t roan_connection_memory(const roan_connection *connection)
 {
+    size_t output_bytes = roan_connection_output_bytes(connection);
     return sizeof *connection + connection->query.capacity + connection->reader.room * sizeof(roan_slice) +
-           connection->reader.text.capacity + roan_connection_output_bytes(connection);
+           connection->reader.text.capacity + (output_bytes > ROAN_OUT_CHUNK_BYTES ? output_bytes : 0);
 }
 
 /* Words of a request that is being received count as arguments, the rest of its bytes as input. */

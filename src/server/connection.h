@@ -79,7 +79,7 @@ void roan_connection_close_now(roan_connection *connection);
 /* Now and then: gives back memory of a connection that does not need it any more. */
 void roan_connection_tidy(roan_connection *connection);
 
-/* Everything the connection holds in memory. */
+/* Everything the connection holds in memory. A chunk of output is on loan from its lane and does not count. */
 size_t roan_connection_memory(const roan_connection *connection);
 
 static inline roan_connection *roan_connection_of_session(roan_session *session)

@@ -27,7 +27,7 @@ void roan_worker_init(roan_worker *worker, roan_server *server, unsigned index)
 
 roan_status roan_worker_open_net(roan_worker *worker, roan_error *reterr)
 {
-    roan_net_options options = {.kind = (roan_net_kind)worker->server->engine->config.io};
+    roan_net_options options = {.kind = (roan_net_kind)worker->server->engine->config.io, .lazy_sent = true};
     return roan_net_create(&options, &worker->net, reterr);
 }
 

@@ -4,7 +4,8 @@
  * the connections are plain descriptors of this thread, so that the test decides what happens when.
  * Streams carry a pattern that depends on the position, so that a lost, doubled or swapped byte is
  * noticed wherever it happens. Waiting is always for a condition, with a deadline that only a failure
- * reaches. The random test prints its seed when it fails and takes one from ROAN_TEST_SEED. */
+ * reaches. The random test prints its seed when it fails and takes one from ROAN_TEST_SEED, and the
+ * number of runs from ROAN_TEST_RUNS. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -1224,6 +1225,14 @@ static void thousands_of_sockets(loop *l)
         for (unsigned i = 0; i < LINKS; i++)
             TURN_UNTIL(l, !links[i]->send_in_flight && (far_read(links[i], 100), true));
     }
+    for (unsigned i = 0; i < LINKS; i++) {
+        far_write(links[i], 600);
+        shutdown(links[i]->far_fd, SHUT_WR);
+    }
+    for (unsigned i = 0; i < LINKS; i++) {
+        TURN_UNTIL(l, links[i]->eof_events == 1);
+        assert_int_equal(links[i]->received, links[i]->far_written);
+    }
     for (unsigned i = 0; i < LINKS; i++)
         start_close(l, links[i]);
     for (unsigned i = 0; i < LINKS; i++)
@@ -1361,16 +1370,19 @@ static void random_run(loop *l, uint64_t seed)
     }
 }
 
+static uint64_t current_seed; /* for main() to print when a run failed */
+
 static void random_operations(loop *l)
 {
     const char *given = getenv("ROAN_TEST_SEED");
     const char *runs = getenv("ROAN_TEST_RUNS");
     uint64_t seed = given != NULL ? strtoull(given, NULL, 0) : 20261121;
-    unsigned count = runs != NULL ? (unsigned)strtoul(runs, NULL, 0) : 20;
+    unsigned count = runs != NULL ? (unsigned)strtoul(runs, NULL, 0) : 8;
     for (unsigned i = 0; i < count; i++) {
-        fprintf(stderr, "seed %llu\n", (unsigned long long)(seed + i));
-        random_run(l, seed + i);
+        current_seed = seed + i;
+        random_run(l, current_seed);
     }
+    current_seed = 0;
 }
 
 /* --- without io_uring ------------------------------------------------------------------------- */
@@ -1531,5 +1543,8 @@ int main(int argc, char **argv)
     }
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(auto_falls_back_to_epoll);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(auto_prefers_uring);
-    return _cmocka_run_group_tests("net", tests, count, NULL, NULL);
+    int failed = _cmocka_run_group_tests("net", tests, count, NULL, NULL);
+    if (current_seed != 0)
+        fprintf(stderr, "ROAN_TEST_SEED=%llu ROAN_TEST_RUNS=1\n", (unsigned long long)current_seed);
+    return failed;
 }
