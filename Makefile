@@ -59,7 +59,7 @@ tsan: build-tsan/build.ninja
 
 ## fuzz: run every libFuzzer target for FUZZ_SECONDS (60); new inputs go to build-fuzz/corpus
 fuzz: build-fuzz/build.ninja
-	@ninja -C build-fuzz
+	@ninja -C build-fuzz $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 	@tools/fuzz.sh build-fuzz $(FUZZ_SECONDS)
 
 ## format: lay out all C files with clang-format

@@ -13,8 +13,10 @@ import glob
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -90,30 +92,43 @@ def scripts_of(suites):
 
 
 def run_script(path, arguments, program):
-    """Runs one Python suite with its output shown as it comes."""
+    """Runs one Python suite with its output shown as it comes; servers that it leaves behind end with it."""
     command = [sys.executable, "-B", os.path.join(ROOT, path)]
     command += [argument.replace("{roan}", program) for argument in arguments]
     environment = dict(os.environ, ROAN=program)
     started = time.monotonic()
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               text=True, errors="replace")
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
     lines = []
+    reader = threading.Thread(target=copy_lines, args=(process.stdout, lines), daemon=True)
+    reader.start()
     try:
-        for line in process.stdout:
-            sys.stdout.write(line)
-            sys.stdout.flush()
-            lines.append(line)
-            if time.monotonic() - started > SCRIPT_SECONDS_MAX:
-                print("%s: stopped after %d seconds" % (path, SCRIPT_SECONDS_MAX))
-                process.terminate()
-                lines.append("stopped\n")
-                break
-        code = process.wait(30)
+        code = process.wait(SCRIPT_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        code = 1
     finally:
-        if process.poll() is None:
-            process.kill()
-            code = process.wait()
-    return counts_of("".join(lines), code), time.monotonic() - started
+        end_group(process)
+        reader.join(10) # what left the group may still hold the other end
+        process.wait()
+    seconds = time.monotonic() - started
+    if seconds >= SCRIPT_SECONDS_MAX:
+        print("%s: ended after %d seconds" % (path, SCRIPT_SECONDS_MAX))
+    return counts_of("".join(lines), code), seconds
+
+
+def copy_lines(source, lines):
+    for line in source:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        lines.append(line)
+
+
+def end_group(process):
+    """Ends the process and everything it started: they are a group of their own."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def main():

@@ -6,6 +6,7 @@
 # PATH is either a checkout of valkey or redis (its tests/ folder is what matters), which then runs in external mode
 # against one server; or an executable scoring script, called as
 #     PATH 'COMMAND WITH {port} AND {dir}' OUTPUT-FOLDER
+# TCL_ARGS adds words to the suite's own command line, such as "--single unit/type/string".
 set -eu
 
 suite=${1:-}
@@ -37,4 +38,5 @@ until "$roan" cli -p "$port" PING >/dev/null 2>&1; do
     sleep 0.1
 done
 cd "$suite"
-tclsh tests/test_helper.tcl --host 127.0.0.1 --port "$port" --ignore-encoding --ignore-digest --no-latency
+# shellcheck disable=SC2086
+tclsh tests/test_helper.tcl --host 127.0.0.1 --port "$port" --ignore-encoding --ignore-digest --no-latency ${TCL_ARGS:-}

@@ -122,7 +122,10 @@ def rule_pure(path, text):
         if match.group(1) == "<" and IMPURE_HEADERS.match(match.group(2)):
             yield line_of(text, match.start()), "%s touches no sockets, files or clocks: <%s>" % (layer, match.group(2))
     _, masked = mask(text)
+    own = set(re.findall(r"^\w[\w *]*?\b(\w+)\(", masked, re.MULTILINE)) # functions of this file that share a name
     for match in re.finditer(r"(?<![\w.>])(%s)\s*\(" % "|".join(IMPURE_CALLS), masked):
+        if match.group(1) in own:
+            continue
         yield line_of(text, match.start()), "%s touches no sockets, files or clocks: %s()" % (layer, match.group(1))
 
 
@@ -183,7 +186,8 @@ def rule_guards(path, text):
         name = re.sub(r"\W", "_", path[len("include/"):]).upper()
         if not re.search(r"^#ifndef %s\n#define %s$" % (name, name), text, re.MULTILINE):
             yield 1, "a public header is guarded by %s" % name
-    elif not re.search(r"^#pragma once$", text, re.MULTILINE):
+    elif not re.search(r"^#pragma once$", text, re.MULTILINE) and (
+            layer_of(path) or not re.search(r"^#ifndef (\w+)\n#define \1$", text, re.MULTILINE)):
         yield 1, "a private header has #pragma once"
 
 
@@ -317,6 +321,8 @@ SAMPLES = (
     ("include/roan/x.h", "#pragma once\n", "guarded by ROAN_X_H"),
     ("include/roan/x.h", "#ifndef ROAN_X_H\n#define ROAN_X_H\n#include \"roan/new.h\"\n#endif\n", "to no layer"),
     ("src/base/x.h", "/* x */\n", "#pragma once"),
+    ("src/base/x.h", "#ifndef X_H\n#define X_H\n#endif\n", "#pragma once"),
+    ("tests/unit/x.h", "#ifndef X_H\n#define X_H\n#endif\n", None),
     ("src/base/x.c", "int x;\n", "opens with a comment"),
     ("src/base/x.c", OK_C + "int x; \n", "white space"),
     ("src/base/x.c", OK_C + "\tint x;\n", "tab"),
@@ -330,6 +336,7 @@ SAMPLES = (
     ("src/net/x.c", OK_C + '/* strcpy(a) */ // atoi(b)\nconst char *t = "strtok(x)"; int f = x.rand(1);\n', None),
     ("src/engine/x.c", OK_C + "#include <sys/socket.h>\n", "no sockets, files or clocks: <sys/socket.h>"),
     ("src/types/x.c", OK_C + "long f(void) { return time(NULL); }\n", "no sockets, files or clocks: time()"),
+    ("src/engine/x.c", OK_C + "static int accept(int a)\n{\n    return a ? accept(a - 1) : 0;\n}\n", None),
     ("src/engine/x.c", OK_C + "long f(call *c) { return c->time(c) + my_time(c); }\n", None),
 )
 

@@ -20,7 +20,7 @@
 
 /* Read by jemalloc at start-up: give memory back after about a second, in the background; few arenas, as workers keep
  * their own caches anyway. */
-const char *malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0";
+const char *malloc_conf = "background_thread:true,dirty_decay_ms:250,muzzy_decay_ms:0";
 #else
 #include <malloc.h>
 #endif
@@ -37,9 +37,9 @@ ROAN_NORETURN ROAN_COLD static void out_of_memory(size_t bytes)
 /* ---- counting ---- */
 
 struct roan_alloc_counter {
-    const volatile uint64_t *allocated;
-    const volatile uint64_t *freed;
-    const _Atomic int64_t *idle;
+    const volatile uint64_t *_Atomic allocated; /* other threads read them while this one may be ending */
+    const volatile uint64_t *_Atomic freed;
+    const _Atomic int64_t *_Atomic idle;
     roan_alloc_counter *next;
 };
 
@@ -96,7 +96,8 @@ roan_alloc_counter *roan_alloc_counter_of_thread(void)
     roan_alloc_counter *counter = malloc(sizeof *counter);
     if (counter == NULL)
         out_of_memory(sizeof *counter);
-    *counter = (roan_alloc_counter){.idle = &roan_alloc_idle_of_thread};
+    memset(counter, 0, sizeof *counter);
+    atomic_init(&counter->idle, &roan_alloc_idle_of_thread);
     find_totals(counter);
     pthread_mutex_lock(&counters_lock);
     counter->next = atomic_load_explicit(&counters, memory_order_relaxed);

@@ -15,7 +15,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -49,7 +48,7 @@ static roan_status wait_for(const roan_cli_connection *connection, int fd, short
             return roan_error_set_errno(reterr, EINTR, "interrupted");
         if (deadline_ms >= 0 && left <= 0)
             return roan_error_set(reterr, ROAN_E_TIMEOUT, "Connection timed out");
-        ready = poll(&entry, 1, left > 1000000 ? 1000000 : (int)left);
+        ready = roan_cli_interrupt_poll(&entry, 1, left > 1000000 ? 1000000 : (int)left);
         if (ready > 0)
             return ROAN_OK;
         if (ready < 0 && errno != EINTR)

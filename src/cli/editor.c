@@ -23,7 +23,6 @@
 #include <histedit.h>
 #include <langinfo.h>
 #include <locale.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,7 +185,7 @@ static int read_byte(roan_cli_editor *editor, char *ret_byte)
             editor->is_interrupted = true;
             return -1;
         }
-        if (poll(&entry, 1, -1) < 0) {
+        if (roan_cli_interrupt_poll(&entry, 1, -1) < 0) {
             if (errno != EINTR)
                 return 0;
             if (!roan_cli_interrupt_is_set())
@@ -304,7 +303,7 @@ static void bind_keys(EditLine *libedit)
         {"^L", "ed-clear-screen"},      {"^T", "ed-transpose-chars"},
     };
 
-    el_set(libedit, EL_ADDFN, "roan-complete", "Complete a command", complete_line);
+    el_wset(libedit, EL_ADDFN, L"roan-complete", L"Complete a command", complete_line);
     for (size_t i = 0; i < sizeof bindings / sizeof bindings[0]; i++)
         el_set(libedit, EL_BIND, bindings[i][0], bindings[i][1], NULL);
 }
@@ -360,6 +359,8 @@ roan_cli_input_result roan_cli_editor_read(roan_cli_editor *editor, const char *
     roan_cli_text_put(&editor->prompt, prompt);
     memset(&editor->decoder, 0, sizeof editor->decoder);
     editor->is_interrupted = false;
+    roan_cli_interrupt_clear(); /* Ctrl-C that came too late for a command is not meant for us */
+    roan_cli_editor_set_raw(editor, true); /* before the prompt invites to type */
     line = el_gets(editor->libedit, &bytes);
     if (editor->is_interrupted) {
         copy_line(editor);

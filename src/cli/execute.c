@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define REDIRECTS_MAX 16
 
@@ -167,7 +166,7 @@ static bool follow_redirection(roan_cli_session *session, const roan_value *repl
     if (!session->options->follows_cluster || reply->type != ROAN_REPLY_ERROR ||
         !read_redirection(session, reply, &is_ask, &slot, &host, &port))
         return false;
-    if (session->options->format == ROAN_CLI_FORMAT_TTY)
+    if (session->is_interactive)
         printf("-> Redirected to slot [%d] located at %s:%d\n", slot, host, port);
     roan_cli_session_set_address(session, host, port);
     free(host);
@@ -193,7 +192,7 @@ static roan_cli_outcome report_failure(roan_cli_session *session, const roan_cli
         return ROAN_CLI_INTERRUPTED;
     if (error->code == ROAN_E_CLOSED && word_is(words, 0, "shutdown"))
         return ROAN_CLI_DONE;
-    fflush(stdout);
+    roan_cli_flush();
     fprintf(stderr, "Error: %s\n", error->text);
     return ROAN_CLI_FAILED;
 }
@@ -204,7 +203,7 @@ static roan_cli_outcome show_reply(roan_cli_session *session, const roan_cli_wor
     bool is_error = reply->type == ROAN_REPLY_ERROR;
 
     if (is_error && session->options->fails_on_error && !session->is_interactive) {
-        fflush(stdout);
+        roan_cli_flush();
         fprintf(stderr, "%.*s\n", ROAN_SLICE_ARG(reply->text));
     } else {
         roan_cli_session_show(session, reply, is_report(words));
@@ -225,16 +224,19 @@ static roan_cli_outcome watch_stream(roan_cli_session *session, const roan_cli_w
     return report_failure(session, words, &error);
 }
 
-/* CLIENT REPLY OFF and SKIP, and everything after OFF, have no reply to wait for. */
+/* CLIENT REPLY OFF and SKIP have no reply to wait for, nor has what comes after them: everything until
+ * CLIENT REPLY ON, or one command. */
 static bool has_no_reply(roan_cli_session *session, const roan_cli_words *words)
 {
     bool is_client_reply = word_is(words, 0, "client") && word_is(words, 1, "reply");
+    bool is_skipped = session->is_reply_skipped;
 
+    session->is_reply_skipped = is_client_reply && word_is(words, 2, "skip");
     if (is_client_reply && word_is(words, 2, "on"))
-        session->is_reply_off = false;
+        session->is_reply_off = is_skipped = false;
     else if (is_client_reply && word_is(words, 2, "off"))
         session->is_reply_off = true;
-    return session->is_reply_off || (is_client_reply && word_is(words, 2, "skip"));
+    return session->is_reply_off || session->is_reply_skipped || is_skipped;
 }
 
 /* Sends the command to the server we are at and takes its answer, which may be a redirection. */
@@ -282,8 +284,10 @@ static roan_cli_outcome run_once(roan_cli_session *session, const roan_cli_words
     if (!session->is_connected || roan_cli_connection_is_dead(&session->connection))
         if (!roan_cli_session_connect(session))
             return ROAN_CLI_FAILED;
-    if (word_is(words, 0, "sync") || word_is(words, 0, "psync"))
-        return roan_cli_mode_replica(session) == 0 ? ROAN_CLI_DONE : ROAN_CLI_FAILED;
+    if (word_is(words, 0, "sync") || word_is(words, 0, "psync")) {
+        roan_cli_mode_replica(session);
+        return roan_cli_interrupt_is_set() ? ROAN_CLI_INTERRUPTED : ROAN_CLI_FAILED;
+    }
     for (int i = 0; i <= REDIRECTS_MAX && is_redirected; i++)
         outcome = run_here(session, words, &is_redirected);
     if (is_redirected) {
@@ -296,10 +300,7 @@ static roan_cli_outcome run_once(roan_cli_session *session, const roan_cli_words
 /* Sleeps between repetitions; Ctrl-C ends it. */
 static void pause_for(double seconds)
 {
-    struct timespec span = {.tv_sec = (time_t)seconds};
-
-    span.tv_nsec = (long)((seconds - (double)span.tv_sec) * 1e9);
-    nanosleep(&span, NULL);
+    roan_cli_interrupt_poll(NULL, 0, seconds > 1000000 ? 1000000000 : (int)(seconds * 1000));
 }
 
 roan_cli_outcome roan_cli_execute(roan_cli_session *session, const roan_cli_words *words,

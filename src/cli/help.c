@@ -118,5 +118,5 @@ void roan_cli_help_print(const roan_cli_words *words, bool has_colours)
     }
     roan_cli_text_write(&out, stdout);
     roan_cli_text_done(&out);
-    fflush(stdout);
+    roan_cli_flush();
 }

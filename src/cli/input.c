@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -193,7 +192,7 @@ bool roan_cli_input_wait(roan_cli_input *input, int fd, bool *ret_input, bool *r
     if (input->editor != NULL)
         roan_cli_editor_set_raw(input->editor, true);
     do
-        ready = poll(entries, 2, -1);
+        ready = roan_cli_interrupt_poll(entries, 2, -1);
     while (ready < 0 && errno == EINTR && !roan_cli_interrupt_is_set());
     if (input->editor != NULL)
         roan_cli_editor_set_raw(input->editor, false);

@@ -180,6 +180,7 @@ static void go_to(prompt_loop *loop, const roan_cli_words *words)
     free(host);
     free(port);
     roan_cli_session_connect(loop->session);
+    roan_cli_interrupt_clear();
 }
 
 static void run_command(prompt_loop *loop, roan_cli_words *words)
@@ -191,7 +192,7 @@ static void run_command(prompt_loop *loop, roan_cli_words *words)
 
     if (!take_repeat(words, &repeat)) {
         puts("Invalid roan cli repeat command option value.");
-        fflush(stdout);
+        roan_cli_flush();
         return;
     }
     outcome = roan_cli_execute(loop->session, words, repeat);
@@ -201,10 +202,11 @@ static void run_command(prompt_loop *loop, roan_cli_words *words)
         putchar('\n');
         roan_cli_session_connect(loop->session);
     }
+    roan_cli_interrupt_clear(); /* it ended this command, not the next line */
     spent_ms = roan_cli_now_ms() - start_ms;
     if (spent_ms >= SLOW_COMMAND_MS && is_tty_format(loop))
         printf("(%.2fs)\n", (double)spent_ms / 1000);
-    fflush(stdout);
+    roan_cli_flush();
 }
 
 /* Runs what was typed. False when it means to leave. */
@@ -216,7 +218,7 @@ static bool run_line(prompt_loop *loop, const char *line)
     if (!roan_cli_words_split(line, &words)) {
         roan_cli_input_remember(loop->input, line);
         puts("Invalid argument(s)");
-        fflush(stdout);
+        roan_cli_flush();
         return true;
     }
     if (words.count > 0) {
@@ -235,7 +237,7 @@ static bool run_line(prompt_loop *loop, const char *line)
             run_command(loop, &words);
         }
     }
-    fflush(stdout);
+    roan_cli_flush();
     roan_cli_words_done(&words);
     return goes_on;
 }
@@ -254,7 +256,7 @@ static void wait_for_messages(prompt_loop *loop)
         bool goes_on;
         if (is_tty_format(loop))
             fputs(READING_TEXT, stdout);
-        fflush(stdout);
+        roan_cli_flush();
         goes_on = roan_cli_input_wait(loop->input, session->connection.fd, &has_input, &has_message);
         if (is_tty_format(loop))
             fputs(ERASE_RIGHT, stdout);

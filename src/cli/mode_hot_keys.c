@@ -67,7 +67,7 @@ static void take_step(roan_cli_session *session, hot_keys *hot, const roan_value
             exit(1);
         }
         if (value->type == ROAN_REPLY_ERROR) {
-            fflush(stdout);
+            roan_cli_flush();
             fprintf(stderr, "Error: %.*s\n", ROAN_SLICE_ARG(value->text));
             exit(1);
         }
@@ -95,7 +95,7 @@ int roan_cli_mode_hot_keys(roan_cli_session *session)
         seen += keys->count;
         roan_value_free(reply);
         roan_cli_scan_pause(session, &scan, STEPS_PER_PAUSE);
-        fflush(stdout);
+        roan_cli_flush();
     }
     printf("\n-------- summary -------\n\nSampled %" PRIu64 " keys in the keyspace!\n", seen);
     for (size_t i = 0; i < hot.count; i++) {

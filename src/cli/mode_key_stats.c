@@ -263,7 +263,7 @@ int roan_cli_mode_key_stats(roan_cli_session *session)
         roan_value_free(reply);
         if (is_terminal && scan.steps % PROGRESS_STEPS == 0)
             printf("%5.2f%% keys scanned\r", percent(stats.keys_seen, stats.keys_expected));
-        fflush(stdout);
+        roan_cli_flush();
         roan_cli_scan_pause(session, &scan, STEPS_PER_PAUSE);
     }
     print_report(&stats, &scan);

@@ -122,7 +122,7 @@ int roan_cli_mode_keys(roan_cli_session *session)
         take_step(&walk, &reply->elements[1]);
         roan_value_free(reply);
         roan_cli_scan_pause(session, &scan, STEPS_PER_PAUSE);
-        fflush(stdout);
+        roan_cli_flush();
     }
     print_summary(&walk);
     roan_cli_types_done(&walk.types);

@@ -79,7 +79,7 @@ static void print_sum(const latency_sum *sum, roan_cli_format format)
                "}\n", min, max, average, sum->samples);
         break;
     }
-    fflush(stdout);
+    roan_cli_flush();
 }
 
 int roan_cli_mode_latency(roan_cli_session *session)
@@ -159,7 +159,7 @@ static void print_distribution(const int64_t *counts, int64_t samples)
         printf("\033[48;5;%dm%c", shades[shade], classes[i].mark);
     }
     puts("\033[0m");
-    fflush(stdout);
+    roan_cli_flush();
 }
 
 int roan_cli_mode_latency_dist(roan_cli_session *session)
@@ -214,7 +214,7 @@ int roan_cli_mode_intrinsic_latency(roan_cli_session *session)
         if (now_us - before_us > worst_us) {
             worst_us = now_us - before_us;
             printf("Max latency so far: %" PRId64 " microseconds.\n", worst_us);
-            fflush(stdout);
+            roan_cli_flush();
         }
     }
     average_us = (double)(now_us - start_us) / (double)(runs > 0 ? runs : 1);

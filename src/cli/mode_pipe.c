@@ -55,7 +55,7 @@ static void end_input(pipe_state *state)
                          MARK_BYTES, state->mark);
     state->last_reply_ms = roan_cli_now_ms();
     puts("All data transferred. Waiting for the last reply...");
-    fflush(stdout);
+    roan_cli_flush();
 }
 
 static bool read_input(pipe_state *state)

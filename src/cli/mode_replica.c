@@ -21,6 +21,7 @@
 #define MARK_BYTES 40
 #define READ_BYTES 65536
 #define HEADER_BYTES_MAX 128
+#define ACK_EVERY_MS 1000
 
 typedef struct transfer {
     roan_cli_session *session;
@@ -216,29 +217,57 @@ int roan_cli_mode_rdb(roan_cli_session *session)
     return is_good ? 0 : 1;
 }
 
+/* Says that we are here: servers wait for the first one, and drop replicas that stay silent. */
+static bool send_ack(roan_cli_session *session)
+{
+    roan_slice argv[3] = {ROAN_LITERAL("REPLCONF"), ROAN_LITERAL("ACK"), ROAN_LITERAL("0")};
+    roan_error error;
+
+    roan_cli_connection_queue(&session->connection, 3, argv);
+    if (roan_cli_connection_flush(&session->connection, &error) != ROAN_OK)
+        return complain("Error", error.text);
+    return true;
+}
+
+/* Shows the stream of commands until it ends. */
+static void show_stream(roan_cli_session *session)
+{
+    roan_error error;
+    roan_status status = ROAN_E_TIMEOUT; /* an ACK is due now, and whenever nothing came for a while */
+
+    session->connection.timeout_ms = ACK_EVERY_MS;
+    while (status == ROAN_OK || status == ROAN_E_TIMEOUT) {
+        roan_value *value = NULL;
+        if (status == ROAN_E_TIMEOUT && !send_ack(session))
+            break;
+        status = roan_cli_connection_receive(&session->connection, &value, &error);
+        if (status == ROAN_OK)
+            roan_cli_session_show(session, value, false);
+        roan_value_free(value);
+    }
+    if (status != ROAN_OK && status != ROAN_E_TIMEOUT && error.os_errno != EINTR)
+        complain("Error", error.text);
+}
+
 int roan_cli_mode_replica(roan_cli_session *session)
 {
     transfer state = {.session = session, .file = -1};
-    roan_value *value;
-    roan_error error;
+    bool is_good;
 
     send_replconf(session, "capa", "eof");
-    if (!start_transfer(&state))
-        return 1;
-    print_plan(&state, "SYNC with master, discarding", NULL);
-    if (!receive_snapshot(&state))
-        return 1;
-    fprintf(stderr, "SYNC done after %" PRIu64 " bytes. Logging commands from master.\n",
-            state.bytes_done);
-    if (roan_reply_reader_feed(session->connection.reader, state.held.data, state.held.bytes) !=
-        ROAN_OK)
-        return 1;
-    roan_cli_text_done(&state.held);
-    while (roan_cli_connection_receive(&session->connection, &value, &error) == ROAN_OK) {
-        roan_cli_session_show(session, value, false);
-        roan_value_free(value);
+    is_good = start_transfer(&state);
+    if (is_good) {
+        print_plan(&state, "SYNC with master, discarding", NULL);
+        is_good = receive_snapshot(&state);
     }
+    if (is_good) {
+        fprintf(stderr, "SYNC done after %" PRIu64 " bytes. Logging commands from master.\n",
+                state.bytes_done);
+        if (roan_reply_reader_feed(session->connection.reader, state.held.data,
+                                   state.held.bytes) == ROAN_OK)
+            show_stream(session);
+    }
+    roan_cli_text_done(&state.held);
     roan_cli_session_disconnect(session);
-    complain("Error", error.text);
     return 1;
 }

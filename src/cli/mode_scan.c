@@ -30,10 +30,9 @@ int roan_cli_mode_scan(roan_cli_session *session)
         }
         roan_value_free(reply);
         roan_cli_text_write(&out, stdout);
-        if (ferror(stdout))
-            break; /* nobody reads: "| head" got what it wanted */
+        roan_cli_flush();
         roan_cli_scan_pause(session, &scan, 1);
     }
     roan_cli_text_done(&out);
-    return ferror(stdout) ? 1 : 0;
+    return 0;
 }

@@ -66,7 +66,7 @@ static void print_line(const char *report, int64_t *requests)
     *requests = now;
     printf(" %-12" PRId64, find_figure(report, "total_connections_received"));
     printf("%s\n", name_child(report));
-    fflush(stdout);
+    roan_cli_flush();
 }
 
 int roan_cli_mode_stat(roan_cli_session *session)

@@ -63,10 +63,10 @@ bool roan_cli_ask_password(char **password)
             roan_cli_text_append(&typed, line, strcspn(line, "\r\n"));
         free(line);
     } else {
-        fputs("Please input password: ", stderr);
         quiet = before;
         quiet.c_lflag &= ~(tcflag_t)(ECHO | ICANON | ISIG);
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet); /* before the question invites to type */
+        fputs("Please input password: ", stderr);
         is_good = read_stars(&typed);
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
         fputc('\n', stderr);

@@ -15,7 +15,7 @@
 
 static _Noreturn void fail(const char *what, const char *text, size_t bytes)
 {
-    fflush(stdout);
+    roan_cli_flush();
     fprintf(stderr, "%s: %.*s\n", what, (int)bytes, text);
     exit(1);
 }
@@ -85,7 +85,7 @@ void roan_cli_scan_pause(const roan_cli_session *session, const roan_cli_scan *s
 
     if (seconds <= 0 || scan->is_finished || scan->steps % steps_per_pause != 0)
         return;
-    fflush(stdout);
+    roan_cli_flush();
     span.tv_nsec = (long)((seconds - (double)span.tv_sec) * 1e9);
     nanosleep(&span, NULL);
 }

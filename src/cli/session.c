@@ -71,7 +71,7 @@ void roan_cli_session_disconnect(roan_cli_session *session)
     roan_cli_connection_close(&session->connection);
     session->is_connected = false;
     session->is_in_transaction = false;
-    session->is_reply_off = false;
+    session->is_reply_off = session->is_reply_skipped = false;
     session->channels = session->patterns = session->shards = 0;
     session->protocol = 2;
 }
@@ -87,7 +87,7 @@ void roan_cli_session_show(const roan_cli_session *session, const roan_value *va
         roan_cli_text_put_char(&out, '\n'); /* the prompt wants a line of its own */
     roan_cli_text_write(&out, stdout);
     roan_cli_text_done(&out);
-    fflush(stdout);
+    roan_cli_flush();
 }
 
 static bool is_invalidation(const roan_value *push)
@@ -114,7 +114,7 @@ void roan_cli_session_show_push(const roan_cli_session *session, const roan_valu
     }
     roan_cli_text_write(&out, stdout);
     roan_cli_text_done(&out);
-    fflush(stdout);
+    roan_cli_flush();
 }
 
 roan_status roan_cli_session_receive(roan_cli_session *session, roan_value **ret_value,
@@ -170,12 +170,12 @@ roan_value *roan_cli_session_must_call(roan_cli_session *session, const char *wo
     argc = collect_words(word, more, argv);
     va_end(more);
     if (roan_cli_session_call(session, argc, argv, &value, &error) != ROAN_OK) {
-        fflush(stdout);
+        roan_cli_flush();
         fprintf(stderr, "\nI/O error\nError: %s\n", error.text);
         exit(1);
     }
     if (value->type == ROAN_REPLY_ERROR) {
-        fflush(stdout);
+        roan_cli_flush();
         fprintf(stderr, "%s failed: %.*s\n", word, ROAN_SLICE_ARG(value->text));
         exit(1);
     }
@@ -272,7 +272,7 @@ bool roan_cli_session_connect(roan_cli_session *session)
     session->has_handshake_failed = false;
     if (roan_cli_connection_open(&session->connection, &target, &error) != ROAN_OK) {
         roan_cli_session_print_address(session, address, sizeof address);
-        fflush(stdout);
+        roan_cli_flush();
         fprintf(stderr, "Could not connect to Redis at %s: %s\n", address, error.text);
         return false;
     }

@@ -22,6 +22,7 @@ typedef struct roan_cli_session {
     bool is_interactive;     /* Ctrl-C ends commands, not the program */
     bool is_in_transaction;
     bool is_reply_off;       /* CLIENT REPLY OFF */
+    bool is_reply_skipped;   /* CLIENT REPLY SKIP came last */
     bool has_handshake_failed;
     bool shows_pushes;
     size_t channels;         /* subscriptions of the three kinds */

@@ -86,7 +86,7 @@ static roan_cli_outcome report_end(roan_cli_session *session, const roan_error *
     roan_cli_session_disconnect(session);
     if (is_interrupted)
         return ROAN_CLI_INTERRUPTED;
-    fflush(stdout);
+    roan_cli_flush();
     fprintf(stderr, "Error: %s\n", error->text);
     return ROAN_CLI_FAILED;
 }

@@ -5,11 +5,13 @@
  */
 #include "cli/text.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <unistd.h>
 
 #define TEXT_BYTES_MIN 64
 
@@ -156,6 +158,12 @@ void roan_cli_text_write(const roan_cli_text *text, void *stream)
 {
     if (text->bytes > 0)
         fwrite(text->data, 1, text->bytes, stream);
+}
+
+void roan_cli_flush(void)
+{
+    if (fflush(stdout) != 0 && errno == EPIPE)
+        _exit(1); /* as SIGPIPE would: "| head" got what it wanted */
 }
 
 const char *roan_cli_human_size(uint64_t bytes, char *out, size_t out_bytes)

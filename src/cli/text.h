@@ -33,6 +33,9 @@ void roan_cli_text_done(roan_cli_text *text);
 /* Writes the text to a stream. */
 void roan_cli_text_write(const roan_cli_text *text, void *stream);
 
+/* Hands over what was printed to stdout; ends the program when nobody reads it any more. */
+void roan_cli_flush(void);
+
 /* Memory that is always there: the program ends with a message otherwise. */
 void *roan_cli_alloc(size_t bytes);
 void *roan_cli_realloc(void *memory, size_t bytes);

@@ -3,7 +3,7 @@
  *   page:  | next | previous | free list | used | size |  piece piece piece ...     4096 bytes, so aligned
  *
  * A page with a free piece is in its size's list; a full one is in none and is found by the address of a piece. A page
- * whose last piece is freed goes back to the allocator.
+ * whose last piece is freed goes back to where pages come from.
  *
  * Invariant 1: pages in a list have 0 < used < capacity.
  * Invariant 2: population[c] counts the live allocations of a class, paged or not.
@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-#define PAGE_BYTES 4096u
+#define PAGE_BYTES ((unsigned)ROAN_PAGE_BYTES)
 #define CLASS_COUNT (ROAN_ARENA_BYTES_MAX / 8 + 1)
 #define POPULATION_MIN 24 /* fewer allocations of a size than this are left to the allocator */
 
@@ -33,6 +33,7 @@ struct page {
 };
 
 struct roan_arena {
+    roan_page_pool *pages;
     page *open[CLASS_COUNT];          /* pages with room */
     uint32_t population[CLASS_COUNT];
     page *full;                       /* all others */
@@ -41,16 +42,18 @@ struct roan_arena {
     size_t idle_bytes;                /* free pieces; also counted by roan_alloc_note_idle */
 };
 
-roan_arena *roan_arena_create(void)
+roan_arena *roan_arena_create(roan_page_pool *pages)
 {
-    return roan_alloc_zero(sizeof(roan_arena));
+    roan_arena *arena = roan_alloc_zero(sizeof *arena);
+    arena->pages = pages;
+    return arena;
 }
 
-static void free_list(page *first)
+static void free_list(const roan_arena *arena, page *first)
 {
     while (first != NULL) {
         page *next = first->next;
-        roan_free(first, PAGE_BYTES);
+        roan_page_give(arena->pages, first);
         first = next;
     }
 }
@@ -60,8 +63,8 @@ void roan_arena_free(roan_arena *arena)
     if (arena == NULL)
         return;
     for (unsigned class = 0; class < CLASS_COUNT; class++)
-        free_list(arena->open[class]);
-    free_list(arena->full);
+        free_list(arena, arena->open[class]);
+    free_list(arena, arena->full);
     roan_alloc_note_idle(-(int64_t)arena->idle_bytes);
     roan_free(arena, sizeof *arena);
 }
@@ -109,7 +112,7 @@ static bool page_is_full(const page *page_)
 
 static page *open_page(roan_arena *arena, unsigned class)
 {
-    page *fresh = roan_alloc_aligned(PAGE_BYTES, PAGE_BYTES);
+    page *fresh = roan_page_take(arena->pages);
     *fresh = (page){.fresh = sizeof(page), .piece_bytes = (uint16_t)(class * 8), .arena = arena};
     link_page(&arena->open[class], fresh);
     arena->page_count++;
@@ -175,7 +178,7 @@ void roan_arena_release(roan_arena *arena, void *memory, size_t bytes, bool is_p
     if (--home->used == 0) {
         change_idle(arena, -room_of_page(home->piece_bytes));
         unlink_page(was_full ? &arena->full : &arena->open[class], home);
-        roan_free(home, PAGE_BYTES);
+        roan_page_give(arena->pages, home);
         arena->page_count--;
     } else if (was_full) {
         unlink_page(&arena->full, home);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/alloc.h"
+#include "engine/pages.h"
 
 #include <stdbool.h>
 
@@ -16,7 +17,8 @@
 
 typedef struct roan_arena roan_arena;
 
-roan_arena *roan_arena_create(void);
+/* Takes its pages from `pages` (NULL: from the allocator). */
+roan_arena *roan_arena_create(roan_page_pool *pages);
 /* Frees all pages, whatever is still in them. */
 void roan_arena_free(roan_arena *arena);
 

@@ -1,5 +1,5 @@
-/* engine/compat.h: what the server calls itself, and which versions of the reference servers it behaves like. Clients choose
- * features by these numbers, so they say what is implemented, not which release of ours this is (ROAN_VERSION). */
+/* engine/compat.h: what the server calls itself, and which versions of the reference servers it behaves like. Clients
+ * choose features by these numbers, so they say what is implemented, not which release of ours this is. */
 #pragma once
 
 #define ROAN_SERVER_NAME "roan"

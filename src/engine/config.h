@@ -71,6 +71,8 @@ enum {
 
 enum { ROAN_ALLOW_NO, ROAN_ALLOW_YES, ROAN_ALLOW_LOCAL };                     /* enable-*-command */
 enum { ROAN_LOG_DEBUG, ROAN_LOG_VERBOSE, ROAN_LOG_NOTICE, ROAN_LOG_WARNING, ROAN_LOG_NOTHING };
+enum { ROAN_LOG_FORMAT_LEGACY, ROAN_LOG_FORMAT_LOGFMT, ROAN_LOG_FORMAT_JSON };
+enum { ROAN_LOG_TIME_LEGACY, ROAN_LOG_TIME_ISO8601, ROAN_LOG_TIME_MILLISECONDS };
 enum { ROAN_SUPERVISED_NO, ROAN_SUPERVISED_UPSTART, ROAN_SUPERVISED_SYSTEMD, ROAN_SUPERVISED_AUTO };
 enum { ROAN_OOM_SCORE_NO, ROAN_OOM_SCORE_RELATIVE, ROAN_OOM_SCORE_ABSOLUTE };
 
@@ -117,6 +119,9 @@ typedef struct roan_config {
     /* logs */
     char *logfile;                /* "": standard output */
     int64_t loglevel;             /* ROAN_LOG_* */
+    int64_t log_format;           /* ROAN_LOG_FORMAT_* */
+    int64_t log_timestamp_format; /* ROAN_LOG_TIME_* */
+    bool syslog_enabled;
     char *syslog_ident;
     int64_t syslog_facility;      /* as in <syslog.h> */
     bool hide_user_data_from_log;
@@ -197,19 +202,14 @@ typedef enum roan_apply {
     ROAN_APPLY_NOTHING,       /* whoever needs the value reads the field */
     ROAN_APPLY_LISTEN,        /* port, bind: listen there instead; on failure the old sockets stay open */
     ROAN_APPLY_MAXCLIENTS,    /* raise the limit of open files; fail when the system does not allow it */
-    ROAN_APPLY_KEEPALIVE,     /* tcp-keepalive */
-    ROAN_APPLY_LOG,           /* loglevel */
+    ROAN_APPLY_LOG,           /* loglevel and the form of lines, crash-log-enabled */
     ROAN_APPLY_DIR,           /* change directory, then store the absolute path in config->dir */
     ROAN_APPLY_TITLE,         /* proc-title-template */
     ROAN_APPLY_OOM_SCORE,     /* oom-score-adj, oom-score-adj-values */
     ROAN_APPLY_LOCALE,        /* locale-collate; fail for a locale that is not there */
-    ROAN_APPLY_TIMERS,        /* hz, active-expire-effort */
     ROAN_APPLY_MAXMEMORY,     /* maxmemory and its policy: evict from now on */
     ROAN_APPLY_CLIENT_MEMORY, /* maxmemory-clients, client-output-buffer-limit */
     ROAN_APPLY_PASSWORD,      /* requirepass: the default user's password */
-    ROAN_APPLY_COMMANDLOG,    /* commandlog-*: shorten the logs */
-    ROAN_APPLY_LATENCY,       /* latency-tracking and its percentiles */
-    ROAN_APPLY_EVENTS,        /* notify-keyspace-events */
     ROAN_APPLY_COUNT
 } roan_apply;
 

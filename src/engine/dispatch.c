@@ -4,7 +4,7 @@
  *   execute: refuse? -> make memory -> locks -> body -> effects -> monitors -> unlock -> counters and logs
  *
  * Everything a command may or may not do is read from its row, here and nowhere else. Refusals are in the reference's
- * order: authentication, unknown, arity, memory, pause.
+ * order: authentication, unknown, arity, memory, replicas, pause.
  */
 #include "engine/call.h"
 
@@ -190,6 +190,31 @@ static bool refuse_for_memory(roan_call *call)
     return true;
 }
 
+/* There is no replication yet, so there are never enough replicas. */
+static bool refuse_for_replicas(roan_call *call)
+{
+    const roan_config *config = &call->engine->config;
+    if (config->min_replicas_to_write == 0 || config->min_replicas_max_lag == 0 ||
+        !(call->command->flags & ROAN_CMD_WRITE))
+        return false;
+    roan_call_error(call, "NOREPLICAS Not enough good replicas to write.");
+    call->lane->stats->commands_by_id[call->command->id].rejected++;
+    return true;
+}
+
+/* A quick look whether refuse_for_state has anything to look at. */
+static ROAN_ALWAYS_INLINE bool may_refuse_for_state(const roan_engine *engine)
+{
+    return (engine->config.maxmemory | (uint64_t)engine->config.min_replicas_to_write) != 0;
+}
+
+/* What the configuration and the state of the server refuse. */
+static bool refuse_for_state(roan_call *call)
+{
+    const roan_config *config = &call->engine->config;
+    return (config->maxmemory > 0 && refuse_for_memory(call)) || refuse_for_replicas(call);
+}
+
 static bool is_paused(const roan_call *call)
 {
     return roan_engine_is_paused(call->engine, call->now_ms) &&
@@ -264,6 +289,7 @@ static void run_body(roan_call *call)
 static void run_alone(roan_call *call)
 {
     roan_gate_shut(call->lane);
+    call->lane->stats->gate_shut++;
     run_body(call);
     roan_gate_open(call->lane);
     roan_lane_update_time_keeping_ticks(call->lane); /* it may have taken long */
@@ -352,7 +378,7 @@ roan_outcome roan_execute(roan_session *session, roan_request *request)
     session->last_command = call.command;
     size_t out_bytes_before = roan_out_bytes(&session->out);
     uint8_t mode_before = session->reply_mode;
-    if (ROAN_LIKELY(!refuse(&call)) && !(engine->config.maxmemory > 0 && refuse_for_memory(&call))) {
+    if (ROAN_LIKELY(!refuse(&call)) && !(may_refuse_for_state(engine) && refuse_for_state(&call))) {
         if (ROAN_UNLIKELY(is_paused(&call)))
             return hold_paused(&call);
         if (ROAN_UNLIKELY(run_locked(&call) == ROAN_HELD))

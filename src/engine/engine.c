@@ -32,6 +32,16 @@ static unsigned choose_stripe_count(unsigned lanes)
     return stripes;
 }
 
+/* hash-seed is text; equal texts give equal seeds on every machine. */
+static uint64_t hash_seed(const roan_config *config, uint64_t random)
+{
+    roan_hash_secret fixed;
+    if (config->hash_seed[0] == '\0')
+        return random;
+    roan_hash_secret_init(&fixed, 1);
+    return roan_hash(&fixed, config->hash_seed, strlen(config->hash_seed));
+}
+
 static void lane_init(roan_engine *engine, unsigned index, uint64_t seed)
 {
     roan_lane *lane = &engine->lanes[index];
@@ -73,9 +83,10 @@ roan_engine *roan_engine_create(const roan_engine_options *options)
     else
         roan_config_init(&engine->config);
     uint64_t seed = options->seed != 0 ? options->seed : roan_random_entropy();
-    roan_hash_secret_init(&engine->table_context.secret, seed);
+    roan_hash_secret_init(&engine->table_context.secret, hash_seed(&engine->config, seed));
     engine->started_ms = roan_clock_wall_us(engine->clock) / 1000;
     engine->table_context.epoch_ms = engine->started_ms;
+    engine->table_context.pages = roan_page_pool_create();
     engine->epoch = 1;
     if (engine->lane_count > 1) {
         engine->retired = roan_retired_create(engine);
@@ -120,6 +131,7 @@ roan_engine *roan_engine_free(roan_engine *engine)
     for (int64_t i = 0; i < engine->config.databases; i++)
         db_free(engine, engine->dbs[i]);
     roan_free((void *)engine->dbs, (size_t)engine->config.databases * sizeof *engine->dbs);
+    roan_page_pool_free(engine->table_context.pages);
     roan_retired_free(engine->retired);
     roan_logs_free(engine->logs);
     roan_gate_done(&engine->gate);

@@ -45,16 +45,15 @@ static void add_table(const roan_table *table, roan_memory_info *info)
         info->pages += roan_arena_overhead_bytes(table->arena);
 }
 
-void roan_info_read_memory(roan_engine *engine, const roan_host_info *host, roan_memory_info *ret_info)
+void roan_info_read_memory(roan_engine *engine, const roan_host_info *host, size_t used, roan_memory_info *ret_info)
 {
     roan_memory_info info = {0};
     roan_client_info clients;
     roan_alloc_stats allocator;
-    roan_engine_note_memory(engine);
     roan_alloc_stats_read(&allocator);
     roan_info_read_clients(engine, &clients);
-    info.used = roan_alloc_used_bytes();
-    info.peak = ROAN_MAX(atomic_load(&engine->peak_bytes), info.used);
+    info.used = used;
+    info.peak = ROAN_MAX(atomic_load(&engine->peak_bytes), used);
     info.startup = engine->startup_bytes;
     info.clients = clients.normal_bytes;
     info.rss = host->rss_bytes;

@@ -14,7 +14,6 @@ typedef struct roan_host_info {
     double cpu_system, cpu_user, cpu_system_children, cpu_user_children; /* seconds */
     double cpu_system_main, cpu_user_main;                              /* of the calling thread */
     size_t lazy_free_pending, lazy_freed;
-    size_t listeners;
 } roan_host_info;
 
 /* All zero and "" when there is no host that tells. */
@@ -43,7 +42,8 @@ typedef struct roan_memory_info {
     uint64_t keys;
 } roan_memory_info;
 
-void roan_info_read_memory(roan_engine *engine, const roan_host_info *host, roan_memory_info *ret_info);
+/* `used`: roan_alloc_used_bytes() from before the caller began to collect things, which takes memory, too. */
+void roan_info_read_memory(roan_engine *engine, const roan_host_info *host, size_t used, roan_memory_info *ret_info);
 
 /* The average time to live of the database's expiring keys in milliseconds, estimated; 0 without any. */
 int64_t roan_info_average_ttl(roan_lane *lane, const roan_db *db);

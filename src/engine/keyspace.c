@@ -8,6 +8,7 @@
 #include "engine/effects.h"
 #include "engine/evict.h"
 #include "engine/expire.h"
+#include "engine/logs.h"
 #include "engine/stats.h"
 
 static void locate(roan_call *call, roan_db *db, roan_slice name, uint64_t hash, uint32_t stripe, roan_place *place)
@@ -34,10 +35,15 @@ void roan_keyspace_free_entry(roan_engine *engine, roan_table *table, roan_entry
 
 void roan_keyspace_expire_entry(roan_lane *lane, roan_db *db, roan_table *table, roan_entry *entry)
 {
-    roan_slice key = roan_entry_key(entry);
+    roan_engine *engine = lane->engine;
+    bool is_timed = engine->config.latency_monitor_threshold_ms > 0;
+    uint64_t start = is_timed ? roan_clock_ticks(engine->clock) : 0;
     lane->stats->expired++;
-    roan_effects_deleted(lane, db, key, ROAN_EVENT_EXPIRED, "expired");
-    roan_keyspace_free_entry(lane->engine, table, entry, lane->engine->config.lazyfree_lazy_expire);
+    roan_effects_deleted(lane, db, roan_entry_key(entry), ROAN_EVENT_EXPIRED, "expired");
+    roan_keyspace_free_entry(engine, table, entry, engine->config.lazyfree_lazy_expire);
+    if (is_timed)
+        roan_latency_note(engine, "expire-del", lane->now_ms,
+                          roan_clock_ticks_to_ns(engine->clock, roan_clock_ticks(engine->clock) - start) / 1000);
 }
 
 /* Deletes the entry if its time has come. An import source sees expired keys as they are. */

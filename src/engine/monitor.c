@@ -19,7 +19,7 @@ static void format_line(roan_call *call, roan_buffer *line)
         call->session->ops->describe(call->session, &info);
     roan_buffer_printf(line, "+%lld.%06lld [%u %s", (long long)(now_us / 1000000), (long long)(now_us % 1000000),
                        call->session->db, info.is_unix ? "unix:" : "");
-    roan_buffer_printf(line, "%s]", info.is_unix ? info.local : info.peer);
+    roan_buffer_printf(line, "%s]", info.is_unix ? call->engine->config.unixsocket : info.peer);
     for (size_t i = 0; i < call->argc; i++) {
         roan_buffer_append_char(line, ' ');
         roan_buffer_append_quoted(line, roan_call_shown_argument(call, i));

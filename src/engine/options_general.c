@@ -18,13 +18,12 @@ static const roan_option_choice levels[] = {
     {"warning", ROAN_LOG_WARNING}, {"nothing", ROAN_LOG_NOTHING}, {NULL, 0},
 };
 static const roan_option_choice log_formats[] = {
-    {"legacy", 0}, {"logfmt", 1}, {"json", 2}, {NULL, 0},
+    {"legacy", ROAN_LOG_FORMAT_LEGACY}, {"logfmt", ROAN_LOG_FORMAT_LOGFMT}, {"json", ROAN_LOG_FORMAT_JSON}, {NULL, 0},
 };
 static const roan_option_choice log_times[] = {
-    {"legacy", 0}, {"iso8601", 1}, {"milliseconds", 2}, {NULL, 0},
+    {"legacy", ROAN_LOG_TIME_LEGACY}, {"iso8601", ROAN_LOG_TIME_ISO8601}, {"milliseconds", ROAN_LOG_TIME_MILLISECONDS},
+    {NULL, 0},
 };
-#define SYSLOG "way to the system's log"
-
 static const roan_option_choice facilities[] = { /* the numbers of RFC 5424, shifted as syslog(3) wants them */
     {"user", 1 << 3},    {"local0", 16 << 3}, {"local1", 17 << 3}, {"local2", 18 << 3}, {"local3", 19 << 3},
     {"local4", 20 << 3}, {"local5", 21 << 3}, {"local6", 22 << 3}, {"local7", 23 << 3}, {NULL, 0},
@@ -66,9 +65,9 @@ static const roan_option general_rows[] = {
     {.name = "hash-seed", ROAN_ROW_TEXT(hash_seed), .flags = ROAN_OPTION_IMMUTABLE, .initial = "",
      .text = "Makes the order of SCAN the same on every server started with the same text. Empty: a random seed, "
              "which also keeps strangers from choosing keys that collide."},
-    {.name = "disable-thp", ROAN_ROW_BOOL(disable_thp), .flags = ROAN_OPTION_IMMUTABLE, .initial = "yes",
-     .text = "Ask the kernel not to give this process transparent huge pages, which cost time and memory after a "
-             "fork."},
+    {.name = "disable-thp", ROAN_ROW_BOOL(disable_thp), .flags = ROAN_OPTION_IMMUTABLE, .initial = "no",
+     .text = "Ask the kernel not to give this process transparent huge pages. They make reaching a random key among "
+             "millions faster; after a fork they would cost time and memory, but this server does not fork yet."},
     {.name = "oom-score-adj", ROAN_ROW_ENUM(oom_score_adj, oom_score_modes), .apply = ROAN_APPLY_OOM_SCORE,
      .initial = "no",
      .text = "Tell the kernel whom to end first when the machine runs out of memory, by oom-score-adj-values: added "
@@ -79,11 +78,11 @@ static const roan_option general_rows[] = {
      .text = "Three scores from -2000 to 2000: of a primary, of a replica, of a background child. The higher, the "
              "sooner it is ended."},
     {.name = "shutdown-on-sigterm", ROAN_ROW_AT(CHOICES, shutdown_on_sigterm, int64_t), .choices = shutdown_flags,
-     .check = roan_option_check_shutdown, .flags = ROAN_OPTION_SEVERAL, .initial = "default",
+     .check = roan_option_check_shutdown, .flags = ROAN_OPTION_SEVERAL, .needs = "persistence", .initial = "default",
      .text = "How to end at SIGTERM, as the arguments of SHUTDOWN: default, save or nosave, now, force, safe, "
              "failover; several may be combined."},
     {.name = "shutdown-on-sigint", ROAN_ROW_AT(CHOICES, shutdown_on_sigint, int64_t), .choices = shutdown_flags,
-     .check = roan_option_check_shutdown, .flags = ROAN_OPTION_SEVERAL, .initial = "default",
+     .check = roan_option_check_shutdown, .flags = ROAN_OPTION_SEVERAL, .needs = "persistence", .initial = "default",
      .text = "The same for SIGINT (Control-C)."},
     {.name = "shutdown-timeout", ROAN_ROW_INTEGER(shutdown_timeout_s, 0, INT_MAX), .needs = "replication",
      .initial = "10", .text = "Seconds that a shutdown waits for replicas to catch up."},
@@ -105,23 +104,23 @@ static const roan_option log_rows[] = {
              "nothing."},
     {.name = "logfile", ROAN_ROW_TEXT(logfile), .flags = ROAN_OPTION_IMMUTABLE, .initial = "",
      .text = "File to log to. Empty: standard output, which a daemon does not have."},
-    {.name = "log-format", .type = ROAN_OPTION_ENUM, .choices = log_formats, .flags = ROAN_OPTION_FIXED,
-     .needs = "other form of log lines", .initial = "legacy",
+    {.name = "log-format", ROAN_ROW_ENUM(log_format, log_formats), .apply = ROAN_APPLY_LOG, .initial = "legacy",
      .text = "Form of a line: legacy as the reference always wrote it, logfmt (key=value), or json."},
-    {.name = "log-timestamp-format", .type = ROAN_OPTION_ENUM, .choices = log_times, .flags = ROAN_OPTION_FIXED,
-     .needs = "other form of log lines", .initial = "legacy",
+    {.name = "log-timestamp-format", ROAN_ROW_ENUM(log_timestamp_format, log_times), .apply = ROAN_APPLY_LOG,
+     .initial = "legacy",
      .text = "Form of the time in a line: legacy, iso8601 (with the zone), or milliseconds since 1970."},
-    {.name = "syslog-enabled", ROAN_ROW_FIXED_BOOL(ROAN_OPTION_IMMUTABLE, SYSLOG), .initial = "no",
+    {.name = "syslog-enabled", ROAN_ROW_BOOL(syslog_enabled), .flags = ROAN_OPTION_IMMUTABLE, .initial = "no",
      .text = "Log to the system's log, too."},
-    {.name = "syslog-ident", ROAN_ROW_TEXT(syslog_ident), .flags = ROAN_OPTION_IMMUTABLE, .needs = SYSLOG,
-     .initial = "roan", .text = "Name of the server in the system's log."},
+    {.name = "syslog-ident", ROAN_ROW_TEXT(syslog_ident), .flags = ROAN_OPTION_IMMUTABLE, .initial = "roan",
+     .text = "Name of the server in the system's log."},
     {.name = "syslog-facility", ROAN_ROW_ENUM(syslog_facility, facilities), .flags = ROAN_OPTION_IMMUTABLE,
-     .needs = SYSLOG, .initial = "local0", .text = "Facility in the system's log: user, or local0 to local7."},
+     .initial = "local0", .text = "Facility in the system's log: user, or local0 to local7."},
     {.name = "hide-user-data-from-log", ROAN_ROW_BOOL(hide_user_data_from_log), .flags = ROAN_OPTION_IDLE,
      .initial = "yes",
      .text = "In the reference: leave keys, values and names of users out of the log. They never get into it here."},
-    {.name = "crash-log-enabled", ROAN_ROW_BOOL(crash_log_enabled), .flags = ROAN_OPTION_IDLE, .initial = "yes",
-     .text = "In the reference: write a report to the log after a crash. Here a core file is all there is."},
+    {.name = "crash-log-enabled", ROAN_ROW_BOOL(crash_log_enabled), .apply = ROAN_APPLY_LOG, .initial = "yes",
+     .text = "After a crash, write a short report with the version, the signal and the stack to the log before the "
+             "process ends."},
     {.name = "crash-memcheck-enabled", ROAN_ROW_BOOL(crash_memcheck_enabled), .flags = ROAN_OPTION_IDLE,
      .initial = "yes", .text = "In the reference: test the memory after a crash. Not done here."},
 };

@@ -38,7 +38,7 @@ static const roan_option memory_rows[] = {
      .text = "How slowly the frequency counter of the lfu policies grows; with 10 a million uses fill it."},
     {.name = "lfu-decay-time", ROAN_ROW_INTEGER(lfu_decay_time, 0, INT_MAX), .initial = "1",
      .text = "Minutes without use after which the frequency counter drops by one. 0: it never does."},
-    {.name = "active-expire-effort", ROAN_ROW_INTEGER(active_expire_effort, 1, 10), .apply = ROAN_APPLY_TIMERS,
+    {.name = "active-expire-effort", ROAN_ROW_INTEGER(active_expire_effort, 1, 10),
      .initial = "1", .text = "How much work goes into freeing expired keys that nobody asks for, from 1 to 10."},
     {.name = "lazyfree-lazy-eviction", ROAN_ROW_BOOL(lazyfree_lazy_eviction), .initial = "yes",
      .text = "Free evicted values in the background."},

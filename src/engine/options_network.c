@@ -34,7 +34,7 @@ static const roan_option rows[] = {
     {.name = "timeout", ROAN_ROW_INTEGER(timeout_s, 0, INT_MAX), .initial = "0",
      .text = "Close a connection after so many seconds without a request. 0 never does. Subscribers and replicas are "
              "not affected."},
-    {.name = "tcp-keepalive", ROAN_ROW_INTEGER(tcp_keepalive_s, 0, INT_MAX), .apply = ROAN_APPLY_KEEPALIVE,
+    {.name = "tcp-keepalive", ROAN_ROW_INTEGER(tcp_keepalive_s, 0, INT_MAX),
      .initial = "300",
      .text = "Seconds of silence after which the kernel probes whether the peer is still there, so that dead "
              "connections are found and middle boxes keep living ones. 0 sends no probes."},

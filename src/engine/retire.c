@@ -37,7 +37,8 @@ static void free_first(roan_retired *retired, size_t count)
         roan_free(retired->items[i].memory, retired->items[i].bytes);
     }
     retired->count -= count;
-    memmove(retired->items, retired->items + count, retired->count * sizeof *retired->items);
+    if (retired->count > 0)
+        memmove(retired->items, retired->items + count, retired->count * sizeof *retired->items);
 }
 
 void roan_retired_free(roan_retired *retired)

@@ -82,12 +82,17 @@ int64_t roan_lane_run_timers(roan_lane *lane)
 
 /* ---- life ---- */
 
+static bool has_password(const roan_engine *engine)
+{
+    return engine->config.requirepass[0] != '\0';
+}
+
 void roan_session_init(roan_session *session, roan_lane *lane, const roan_session_ops *ops)
 {
     roan_engine *engine = lane->engine;
     *session = (roan_session){.lane = lane, .ops = ops, .user = "default"};
     session->id = atomic_fetch_add_explicit(&engine->next_session_id, 1, memory_order_relaxed);
-    session->is_authenticated = engine->config.requirepass == NULL || engine->config.requirepass[0] == '\0';
+    session->is_trusted = session->is_authenticated = !has_password(engine);
     session->created_ms = session->last_command_ms = lane->now_ms;
     roan_out_init(&session->out, &lane->out_pool, 2);
     session->next = lane->sessions;
@@ -138,7 +143,7 @@ void roan_session_reset(roan_session *session)
     if (session->reply_mode != ROAN_REPLY_SKIP_THIS) /* that ends with this command */
         session->reply_mode = ROAN_REPLY_ON;
     session->no_evict = session->no_touch = session->import_source = session->capa_redirect = false;
-    session->is_authenticated = engine->config.requirepass == NULL || engine->config.requirepass[0] == '\0';
+    session->is_trusted = session->is_authenticated = !has_password(engine);
 }
 
 void roan_session_close(roan_session *session, bool after_replies)
@@ -207,4 +212,10 @@ roan_session *roan_sessions_find(roan_engine *engine, uint64_t id)
         if (s->id == id)
             return s;
     return NULL;
+}
+
+void roan_sessions_password_changed(roan_engine *engine)
+{
+    for (roan_session *s = roan_sessions_first(engine); s != NULL; s = roan_sessions_next(s))
+        s->is_authenticated = s->is_trusted || !has_password(engine);
 }

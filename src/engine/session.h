@@ -59,7 +59,8 @@ struct roan_session {
     roan_out out;                  /* replies not yet handed to the transport */
     uint32_t db;
     uint8_t reply_mode;            /* roan_reply_mode */
-    bool is_authenticated;
+    bool is_authenticated;         /* may run commands: is_trusted, or there is no password at present */
+    bool is_trusted;               /* logged in, or came while there was no password */
     bool is_closing;               /* nothing more is executed for it */
     bool is_monitor;
     bool is_blocked;
@@ -98,6 +99,9 @@ void roan_session_unblock(roan_session *session, roan_unblock_reason reason);
 
 /* Marks it for closing and tells the transport. Own lane, or gate shut. */
 void roan_session_close(roan_session *session, bool after_replies);
+
+/* requirepass changed: who is trusted stays, everybody else needs the password, if there is one. The gate is shut. */
+void roan_sessions_password_changed(roan_engine *engine);
 
 /* Walks all sessions of the engine; the gate is shut. */
 roan_session *roan_sessions_first(roan_engine *engine);

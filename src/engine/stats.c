@@ -42,6 +42,15 @@ void roan_stats_clear(roan_stats *stats)
     *stats = (roan_stats){.commands_by_id = commands, .errors = errors};
 }
 
+void roan_stats_record_loop(roan_stats *stats, uint64_t ns, uint64_t commands_before)
+{
+    uint64_t commands = stats->commands >= commands_before ? stats->commands - commands_before : 0;
+    stats->loops++;
+    stats->loop_ns += ns;
+    stats->loop_ns_max = ROAN_MAX(stats->loop_ns_max, ns);
+    stats->loop_commands_max = ROAN_MAX(stats->loop_commands_max, commands);
+}
+
 void roan_stats_sample_rates(roan_stats *stats, int64_t now_us)
 {
     roan_rates *rates = &stats->rates;
@@ -166,6 +175,8 @@ roan_stats *roan_stats_sum(const roan_engine *engine)
 #undef ADD_COUNTER
         add_commands(sum, lane);
         add_rates(sum, lane);
+        sum->loop_ns_max = ROAN_MAX(sum->loop_ns_max, lane->loop_ns_max);
+        sum->loop_commands_max = ROAN_MAX(sum->loop_commands_max, lane->loop_commands_max);
         for (size_t j = 0; j < lane->error_count; j++) {
             roan_error_stat *error = find_error(sum, roan_slice_from_text(lane->errors[j].name));
             if (error != NULL)

@@ -32,6 +32,7 @@ typedef struct roan_command_stats {
     X(expired) X(expired_time_cap) X(expire_cycle_ns) X(evicted) X(evicted_clients) X(evicted_scripts)   \
     X(eviction_ns) X(error_replies) X(unexpected_errors) X(client_query_limit_disconnections)            \
     X(client_output_limit_disconnections) X(reads) X(writes) X(parked) X(gate_shut) X(loops) X(loop_ns)  \
+    X(cron_ns)                                                                                           \
     X(lazy_freed) X(acl_denied_auth) X(keys_created)
 
 typedef struct roan_error_stat {
@@ -66,6 +67,7 @@ struct roan_stats {
     roan_error_stat *errors;            /* by error code: "ERR", "WRONGTYPE" */
     size_t error_count;
     roan_rates rates;
+    uint64_t loop_ns_max, loop_commands_max; /* longest round, most commands in one */
 };
 
 typedef struct roan_stats roan_stats;
@@ -80,6 +82,9 @@ void roan_stats_reset(roan_engine *engine);
 void roan_stats_record_call(roan_stats *stats, unsigned command_id, uint64_t ns, bool track_latency);
 /* Counts an error reply by its first word. */
 void roan_stats_record_error(roan_stats *stats, roan_slice text);
+
+/* A round of the lane's loop is over that began when `commands_before` commands had been executed. */
+void roan_stats_record_loop(roan_stats *stats, uint64_t ns, uint64_t commands_before);
 
 /* Takes a sample of the lane's speeds if it is time for one. */
 void roan_stats_sample_rates(roan_stats *stats, int64_t now_us);

@@ -501,7 +501,7 @@ void roan_table_init(roan_table *table, const roan_table_context *context)
 roan_arena *roan_table_arena(roan_table *table)
 {
     if (ROAN_UNLIKELY(table->arena == NULL))
-        table->arena = roan_arena_create();
+        table->arena = roan_arena_create(table->context->pages);
     return table->arena;
 }
 

@@ -28,6 +28,7 @@ typedef struct roan_table_context {
     /* Frees memory that other lanes may be looking at (see roan_table_prefetch_slots); NULL: free it at once. */
     void (*retire)(void *retire_context, void *memory, size_t bytes);
     void *retire_context;
+    roan_page_pool *pages;         /* for entries; NULL: from the allocator */
 } roan_table_context;
 
 typedef struct roan_table {

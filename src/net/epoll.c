@@ -94,7 +94,10 @@ static unsigned fill_window(const roan_net_socket *socket, struct iovec window[W
     for (; count < WINDOW_IOVECS && count < socket->sending_count && room > 0; count++) {
         const struct iovec *piece = &socket->sending[count];
         size_t bytes = ROAN_MIN(piece->iov_len - offset, room);
-        window[count] = (struct iovec){.iov_base = (char *)piece->iov_base + offset, .iov_len = bytes};
+        window[count] = *piece;
+        if (offset > 0)
+            window[count].iov_base = (char *)piece->iov_base + offset;
+        window[count].iov_len = bytes;
         room -= bytes;
         offset = 0;
     }

@@ -179,10 +179,7 @@ void roan_net_flush(roan_net *net)
 
 void roan_net_wake(roan_net *net)
 {
-    /* The caller's message must be visible before we decide that a pending wake will cover it. */
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&net->sleep_state, memory_order_relaxed) == ROAN_NET_WAKE_PENDING)
-        return;
+    /* Always a read-modify-write, also over a pending wake: the loop's own exchange then sees what was written before. */
     if (atomic_exchange(&net->sleep_state, ROAN_NET_WAKE_PENDING) == ROAN_NET_SLEEPING)
         ROAN_IGNORE(eventfd_write(net->wake_fd, 1)); /* fails only when 2^64 - 2 wakes are pending */
 }

@@ -151,7 +151,6 @@ static inline void roan_net_take_wake(roan_net *net, roan_net_batch *batch)
     if (!roan_net_batch_has_room(batch))
         return;
     atomic_exchange(&net->sleep_state, ROAN_NET_RUNNING);
-    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in roan_net_wake() */
     roan_net_batch_add(batch, ROAN_NET_WOKEN, NULL);
 }
 

@@ -442,7 +442,8 @@ static bool prepare_send(net_uring *net, struct io_uring_sqe *sqe, const roan_ne
     if (count == 1) {
         size_t bytes = first->iov_len - socket->sending_offset;
         size_t turn_bytes = ROAN_MIN(bytes, (size_t)ROAN_NET_SEND_BYTES_PER_TURN);
-        io_uring_prep_send(sqe, socket->fd, (char *)first->iov_base + socket->sending_offset, turn_bytes, flags);
+        const char *data = socket->sending_offset > 0 ? (char *)first->iov_base + socket->sending_offset : first->iov_base;
+        io_uring_prep_send(sqe, socket->fd, data, turn_bytes, flags);
         return socket->sending_count == 1 && turn_bytes == bytes;
     }
     struct msghdr *header = &net->headers[sqe - net->ring.sq.sqes];

@@ -271,7 +271,8 @@ static roan_parse_result read_word(roan_request_reader *reader, const char *data
         if (reader->at >= bytes)
             return ROAN_PARSE_MORE;
         if (data[reader->at] != '$') {
-            int length = snprintf(reader->error, sizeof reader->error, "Protocol error: expected '$', got '%c'", data[reader->at]);
+            int length = snprintf(reader->error, sizeof reader->error, "Protocol error: expected '$', got '%c'",
+                                  data[reader->at]);
             *ret_error = roan_slice_make(reader->error, (size_t)length); /* the character may be a NUL */
             return ROAN_PARSE_ERROR;
         }

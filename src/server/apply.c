@@ -1,12 +1,14 @@
 /* server/apply.c: applying configuration to the running process.
  *
- * Listeners: the new sockets are opened at once, so that an error reaches the client and the old ones stay; the loop of
- * worker 0 switches to them when it gets the mail. A listener that is closing stays in memory until its last event.
+ * Hooks run with the gate shut, on the thread of whichever worker got the CONFIG SET. What belongs to worker 0's loop
+ * (accepting on other sockets) is mailed to it; everything else is done when the hook returns.
  */
 #include "server/apply.h"
 
 #include "base/macros.h"
+#include "engine/evict.h"
 #include "server/client_memory.h"
+#include "server/crash.h"
 #include "server/files.h"
 
 #include <errno.h>
@@ -45,7 +47,10 @@ static roan_status apply_maxclients(void *context, roan_config *config, roan_err
 static roan_status apply_log(void *context, roan_config *config, roan_error *reterr)
 {
     (void)reterr;
-    roan_log_set_level(&((roan_server *)context)->log, (int)config->loglevel);
+    roan_server *server = context;
+    roan_log_configure(&server->log, config);
+    if (server->process != NULL)
+        roan_crash_watch(server->log.path, config->crash_log_enabled);
     return ROAN_OK;
 }
 
@@ -75,34 +80,78 @@ static roan_status apply_client_memory(void *context, roan_config *config, roan_
     return ROAN_OK;
 }
 
+static roan_status apply_password(void *context, roan_config *config, roan_error *reterr)
+{
+    (void)config;
+    (void)reterr;
+    roan_sessions_password_changed(((roan_server *)context)->engine);
+    return ROAN_OK;
+}
+
+/* Lane 0 begins to evict at once, and goes on until memory is below the limit. */
+static roan_status apply_maxmemory(void *context, roan_config *config, roan_error *reterr)
+{
+    (void)reterr;
+    roan_server *server = context;
+    roan_lane *lane = &server->engine->lanes[0];
+    size_t used = roan_memory_counted(server->engine);
+    if (config->maxmemory == 0 || used <= config->maxmemory)
+        return ROAN_OK;
+    roan_log_write(&server->log, ROAN_LOG_WARNING,
+                   "maxmemory is now %llu bytes, but %zu are in use: keys are evicted as maxmemory-policy allows, and "
+                   "writes refused",
+                   (unsigned long long)config->maxmemory, used);
+    lane->next_work_us = 0;
+    server->engine->host.wake(server->engine->host.context, lane);
+    return ROAN_OK;
+}
+
+/* ---- the process ---- */
+
+static void show_title(roan_server *server, const roan_config *config)
+{
+    if (server->process != NULL)
+        roan_process_show_title(server->process, config, server->config_path);
+}
+
+static roan_status apply_title(void *context, roan_config *config, roan_error *reterr)
+{
+    (void)reterr;
+    show_title(context, config);
+    return ROAN_OK;
+}
+
+static roan_status apply_oom_score(void *context, roan_config *config, roan_error *reterr)
+{
+    roan_server *server = context;
+    return server->process == NULL ? ROAN_OK : roan_process_set_oom_score(server->process, config, reterr);
+}
+
 /* ---- listeners ---- */
 
-typedef struct switch_mail {
+typedef struct sync_mail {
     roan_mail mail;
     roan_server *server;
-} switch_mail;
+} sync_mail;
 
-static void deliver_switch(roan_mail *mail, void *receiver)
+static void deliver_sync(roan_mail *mail, void *receiver)
 {
     (void)receiver;
-    roan_server *server = ((switch_mail *)mail)->server;
-    roan_free(mail, sizeof(switch_mail));
-    roan_server_switch_listeners(server);
+    roan_server *server = ((sync_mail *)mail)->server;
+    roan_free(mail, sizeof(sync_mail));
+    roan_worker_sync_listeners(&server->workers[0]);
 }
 
 static roan_status apply_listen(void *context, roan_config *config, roan_error *reterr)
 {
     roan_server *server = context;
-    roan_listeners fresh;
-    roan_config tcp_only = *config; /* the unix socket cannot change and stays */
-    tcp_only.unixsocket = (char[]){""};
-    if (roan_listeners_open(&tcp_only, &fresh, reterr) != ROAN_OK)
-        return roan_error_set(reterr, ROAN_E_SYSTEM, "Failed to bind to specified addresses.");
-    roan_listeners_close(&server->next_listeners);
-    server->next_listeners = fresh;
-    switch_mail *message = roan_alloc(sizeof *message);
-    *message = (switch_mail){.mail.deliver = deliver_switch, .server = server};
+    roan_status status = roan_listeners_change(&server->listeners, config, false, reterr);
+    if (status != ROAN_OK)
+        return status;
+    sync_mail *message = roan_alloc(sizeof *message);
+    *message = (sync_mail){.mail.deliver = deliver_sync, .server = server};
     roan_lane_send(&server->engine->lanes[0], &message->mail);
+    show_title(server, config);
     return ROAN_OK;
 }
 
@@ -115,22 +164,49 @@ void roan_server_init_hooks(roan_server *server)
     hooks->at[ROAN_APPLY_MAXCLIENTS] = (roan_config_hook){apply_maxclients, server};
     hooks->at[ROAN_APPLY_LOG] = (roan_config_hook){apply_log, server};
     hooks->at[ROAN_APPLY_DIR] = (roan_config_hook){apply_dir, server};
+    hooks->at[ROAN_APPLY_TITLE] = (roan_config_hook){apply_title, server};
+    hooks->at[ROAN_APPLY_OOM_SCORE] = (roan_config_hook){apply_oom_score, server};
     hooks->at[ROAN_APPLY_LOCALE] = (roan_config_hook){apply_locale, server};
+    hooks->at[ROAN_APPLY_PASSWORD] = (roan_config_hook){apply_password, server};
+    hooks->at[ROAN_APPLY_MAXMEMORY] = (roan_config_hook){apply_maxmemory, server};
     hooks->at[ROAN_APPLY_CLIENT_MEMORY] = (roan_config_hook){apply_client_memory, server};
+}
+
+/* ---- at start ---- */
+
+/* As many clients as the system allows, when those that are wanted are too many. */
+static void limit_clients(roan_server *server, roan_config *config)
+{
+    roan_error error;
+    struct rlimit limit;
+    if (raise_file_limit(config->maxclients, &error) == ROAN_OK || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    int64_t possible = ROAN_MAX((int64_t)limit.rlim_cur - FILES_RESERVED, 1);
+    roan_log_write(&server->log, ROAN_LOG_WARNING,
+                   "maxclients is %lld but the system allows %lld open files: serving at most %lld clients (see "
+                   "ulimit -n)",
+                   (long long)config->maxclients, (long long)limit.rlim_cur, (long long)possible);
+    config->maxclients = ROAN_MIN(config->maxclients, possible);
+}
+
+static void prepare_process(roan_server *server, roan_config *config)
+{
+    roan_error error;
+    roan_crash_watch(server->log.path, config->crash_log_enabled);
+    show_title(server, config);
+    if (config->disable_thp && roan_process_disable_huge_pages(&error) != ROAN_OK)
+        roan_log_write(&server->log, ROAN_LOG_WARNING, "disable-thp: %s", error.text);
+    if (apply_oom_score(server, config, &error) != ROAN_OK)
+        roan_log_write(&server->log, ROAN_LOG_WARNING, "oom-score-adj: the system refuses the new score");
 }
 
 void roan_server_apply_at_start(roan_server *server)
 {
     roan_config *config = &server->engine->config;
     roan_error error;
-    struct rlimit limit;
-    if (raise_file_limit(config->maxclients, &error) != ROAN_OK && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        int64_t possible = ROAN_MAX((int64_t)limit.rlim_cur - FILES_RESERVED, 1);
-        roan_log_write(&server->log, ROAN_LOG_WARNING,
-                       "maxclients is %lld but the system allows %lld open files: serving at most %lld clients",
-                       (long long)config->maxclients, (long long)limit.rlim_cur, (long long)possible);
-        config->maxclients = ROAN_MIN(config->maxclients, possible);
-    }
+    limit_clients(server, config);
+    if (server->process != NULL)
+        prepare_process(server, config);
     if (apply_locale(server, config, &error) != ROAN_OK)
         roan_log_write(&server->log, ROAN_LOG_WARNING, "locale-collate '%s': %s", config->locale_collate, error.text);
 }

@@ -7,6 +7,3 @@ void roan_server_init_hooks(roan_server *server);
 
 /* Applies what start-up has to: file limits, locale, OOM score. Failures that the server can live with are logged. */
 void roan_server_apply_at_start(roan_server *server);
-
-/* Worker 0, inside the gate: starts to accept on sockets that CONFIG SET opened, instead of the old ones. */
-void roan_server_switch_listeners(roan_server *server);

@@ -53,7 +53,6 @@ void roan_server_describe(void *context, roan_host_info *info)
         .cpu_user_main = seconds(thread.ru_utime),
         .lazy_free_pending = roan_reaper_pending(server->reaper),
         .lazy_freed = roan_reaper_freed(server->reaper),
-        .listeners = server->listeners.count,
         .system_bytes = system_bytes(),
     };
     struct utsname name;

@@ -69,7 +69,7 @@ roan_status roan_server_create(const roan_config *config, const char *config_pat
     snprintf(server->config_path, sizeof server->config_path, "%s", config_path);
     find_executable(server);
     roan_server_init_hooks(server);
-    roan_log_init(&server->log, config->logfile, (int)config->loglevel);
+    roan_log_init(&server->log, config);
     server->reaper = roan_reaper_create();
     roan_engine_options options = {
         .lanes = (unsigned)config->threads,
@@ -99,12 +99,7 @@ roan_server *roan_server_free(roan_server *server)
         return NULL;
     for (unsigned i = 0; i < server->worker_count; i++)
         roan_worker_done(&server->workers[i]);
-    roan_listeners_close(&server->listeners);
-    roan_listeners_close(&server->next_listeners);
-    roan_free(server->accepting, ROAN_LISTENERS_MAX * sizeof *server->accepting);
-    for (size_t i = 0; i < server->retired_count; i++)
-        roan_free(server->retired[i], ROAN_LISTENERS_MAX * sizeof *server->accepting);
-    roan_free(server->retired, server->retired_count * sizeof *server->retired);
+    roan_listeners_done(&server->listeners);
     roan_reaper_free(server->reaper); /* its tables belong to the engine's context */
     roan_engine_free(server->engine);
     roan_free(server->workers, server->worker_count * sizeof *server->workers);
@@ -113,53 +108,16 @@ roan_server *roan_server_free(roan_server *server)
     return NULL;
 }
 
-/* ---- listening ---- */
-
-/* Tells the loop of worker 0 about the sockets. */
-static roan_status accept_on_all(roan_server *server, roan_error *reterr)
-{
-    const roan_listeners *listeners = &server->listeners;
-    server->accepting = roan_alloc_zero(ROAN_LISTENERS_MAX * sizeof *server->accepting);
-    for (size_t i = 0; i < listeners->count; i++) {
-        roan_status status = roan_net_listen(server->workers[0].net, &server->accepting[i], listeners->fds[i], reterr);
-        if (status != ROAN_OK)
-            return status;
-    }
-    return ROAN_OK;
-}
+/* ---- running ---- */
 
 roan_status roan_server_listen(roan_server *server, roan_error *reterr)
 {
-    roan_status status = roan_listeners_open(&server->engine->config, &server->listeners, reterr);
-    if (status == ROAN_OK && server->listeners.count == 0)
-        return roan_error_set(reterr, ROAN_E_CONFIG, "port is 0 and unixsocket is not set: nowhere to listen");
+    roan_status status = roan_listeners_change(&server->listeners, &server->engine->config, true, reterr);
+    if (status == ROAN_OK && roan_listeners_count(&server->listeners) == 0)
+        return roan_error_set(reterr, ROAN_E_CONFIG, "nowhere to listen: this machine has no address of 'bind %s'",
+                              server->engine->config.bind);
     return status;
 }
-
-/* The old listeners' memory stays with the server: their CLOSED events may come much later, and CONFIG SET port is rare. */
-void roan_server_switch_listeners(roan_server *server)
-{
-    roan_error error;
-    roan_listeners *next = &server->next_listeners, *old = &server->listeners;
-    if (old->unix_path[0] != '\0') { /* always the last one */
-        next->fds[next->count++] = old->fds[--old->count];
-        memcpy(next->unix_path, old->unix_path, sizeof next->unix_path);
-        old->unix_path[0] = '\0';
-    }
-    for (size_t i = 0; i < ROAN_LISTENERS_MAX; i++)
-        if (server->accepting[i].fd > 0)
-            roan_net_close(server->workers[0].net, &server->accepting[i]);
-    roan_listeners_close(&server->listeners);
-    server->listeners = server->next_listeners;
-    server->next_listeners = (roan_listeners){0};
-    server->retired = roan_realloc(server->retired, server->retired_count * sizeof *server->retired,
-                                   (server->retired_count + 1) * sizeof *server->retired);
-    server->retired[server->retired_count++] = server->accepting;
-    if (accept_on_all(server, &error) != ROAN_OK)
-        roan_log_write(&server->log, ROAN_LOG_WARNING, "accepting on the new port: %s", error.text);
-}
-
-/* ---- running ---- */
 
 void roan_server_stop(roan_server *server, int exit_code)
 {
@@ -169,9 +127,10 @@ void roan_server_stop(roan_server *server, int exit_code)
             roan_net_wake(server->workers[i].net);
 }
 
+/* What a starting thread tells the one that starts it. */
 typedef struct thread_start {
     roan_worker *worker;
-    pthread_barrier_t *opened;
+    pthread_barrier_t opened;
     roan_status status;
     roan_error error;
 } thread_start;
@@ -181,51 +140,59 @@ static void *run_thread(void *argument)
     thread_start *start = argument;
     roan_worker *worker = start->worker;
     start->status = roan_worker_open_net(worker, &start->error);
-    bool failed = start->status != ROAN_OK;
-    pthread_barrier_wait(start->opened); /* `start` is gone after this */
-    if (!failed)
+    bool is_open = start->status == ROAN_OK;
+    pthread_barrier_wait(&start->opened); /* `start` is gone after this */
+    if (is_open)
         roan_worker_run(worker);
     return NULL;
 }
 
-/* Starts workers 1.. and opens the loop of worker 0; all loops are open, or none is used. */
-static roan_status start_threads(roan_server *server, roan_error *reterr)
+/* Starts the thread of a worker and waits until its loop is open. */
+static roan_status start_thread(roan_worker *worker, roan_error *reterr)
 {
-    pthread_barrier_t opened;
-    thread_start starts[ROAN_LANES_MAX];
+    thread_start start = {.worker = worker};
+    ROAN_ASSERT(pthread_barrier_init(&start.opened, NULL, 2) == 0);
+    int problem = pthread_create(&worker->thread, NULL, run_thread, &start);
+    if (problem != 0) {
+        pthread_barrier_destroy(&start.opened);
+        return roan_error_set_errno(reterr, problem, "threads %u: cannot start another one",
+                                    worker->server->worker_count);
+    }
+    pthread_barrier_wait(&start.opened);
+    pthread_barrier_destroy(&start.opened);
+    if (start.status == ROAN_OK)
+        return ROAN_OK;
+    pthread_join(worker->thread, NULL);
+    return roan_error_set(reterr, start.status, "%s", start.error.text);
+}
+
+static void join_threads(roan_server *server, unsigned end)
+{
+    for (unsigned i = 1; i < end; i++)
+        pthread_join(server->workers[i].thread, NULL);
+}
+
+roan_status roan_server_start(roan_server *server, roan_error *reterr)
+{
+    unsigned started = 1;
     roan_status status = roan_worker_open_net(&server->workers[0], reterr);
-    ROAN_ASSERT(pthread_barrier_init(&opened, NULL, server->worker_count) == 0);
-    for (unsigned i = 1; i < server->worker_count; i++) {
-        starts[i] = (thread_start){.worker = &server->workers[i], .opened = &opened};
-        ROAN_ASSERT(pthread_create(&server->workers[i].thread, NULL, run_thread, &starts[i]) == 0);
+    while (status == ROAN_OK && started < server->worker_count) {
+        status = start_thread(&server->workers[started], reterr);
+        started += status == ROAN_OK;
     }
-    if (server->worker_count > 1)
-        pthread_barrier_wait(&opened);
-    for (unsigned i = 1; i < server->worker_count && status == ROAN_OK; i++) {
-        status = starts[i].status;
-        if (status != ROAN_OK && reterr != NULL)
-            *reterr = starts[i].error;
-    }
+    if (status == ROAN_OK)
+        status = roan_listeners_sync(&server->listeners, server->workers[0].net, reterr);
+    if (status == ROAN_OK)
+        return ROAN_OK;
+    roan_server_stop(server, 1);
+    join_threads(server, started);
     return status;
 }
 
 int roan_server_run(roan_server *server)
 {
-    roan_error error;
-    roan_status status = start_threads(server, &error);
-    if (status == ROAN_OK)
-        status = accept_on_all(server, &error);
-    if (status != ROAN_OK) {
-        fprintf(stderr, "roan server: %s\n", error.text);
-        roan_server_stop(server, 1);
-    } else {
-        roan_log_write(&server->log, ROAN_LOG_NOTICE, "Ready to accept connections: port %lld, %u worker%s, %s",
-                       (long long)server->engine->config.port, server->worker_count, server->worker_count == 1 ? "" : "s",
-                       roan_net_name(server->workers[0].net));
-        server->engine->startup_bytes = roan_alloc_used_bytes();
-        roan_worker_run(&server->workers[0]);
-    }
-    for (unsigned i = 1; i < server->worker_count; i++)
-        pthread_join(server->workers[i].thread, NULL);
+    server->engine->startup_bytes = roan_alloc_used_bytes();
+    roan_worker_run(&server->workers[0]);
+    join_threads(server, server->worker_count);
     return atomic_load(&server->stopping) - 1;
 }

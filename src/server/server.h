@@ -1,6 +1,6 @@
 /* server/server.h: what turns an engine into a server: worker threads with their loops, listeners, background freeing.
  *
- *   create -> start (threads run) -> ... -> stop requested (signal, SHUTDOWN) -> join -> free
+ *   create -> listen -> start (threads run) -> run -> ... -> stop requested (signal, SHUTDOWN) -> run returns -> free
  *
  * Worker 0 is the calling thread; it owns the listeners and hands new connections to the workers in turn. A worker owns
  * its loop, its lane and its connections; whatever concerns another worker's connection is mail to its lane.
@@ -11,6 +11,7 @@
 #include "net/net.h"
 #include "server/listeners.h"
 #include "server/log.h"
+#include "server/process.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -50,16 +51,13 @@ struct roan_server {
     unsigned worker_count;
     roan_worker *workers;
     unsigned next_worker;      /* round robin; worker 0 only */
-    roan_listeners listeners;      /* accepting */
-    roan_listeners next_listeners; /* opened by CONFIG SET, not accepting yet */
-    roan_net_socket *accepting;    /* one per socket of `listeners` */
-    roan_net_socket **retired;     /* of earlier listeners: the loop may still have events of them */
-    size_t retired_count;
+    roan_listeners listeners;
+    roan_process *process;     /* borrowed; NULL: the process is not this server's to change */
     roan_config_hooks hooks;
     _Atomic uint32_t connection_count;
     _Atomic int stopping;      /* 0: no; else exit code + 1 */
+    _Atomic int stop_signal;   /* that asked for it; 0: none did */
     struct roan_reaper *reaper; /* frees big values in the background */
-    struct roan_pending_shutdown *pending_shutdown;
     char config_path[4096];    /* absolute; "" when started without a file */
     char executable[4096];
 };
@@ -72,7 +70,10 @@ roan_server *roan_server_free(roan_server *server);
 /* Opens the listeners of the configuration. */
 roan_status roan_server_listen(roan_server *server, roan_error *reterr) ROAN_MUST_CHECK;
 
-/* Serves until it is stopped; returns the exit code. Worker 0 is the calling thread. */
+/* Opens all loops and starts the other workers: connections are accepted. After a failure no thread is left. */
+roan_status roan_server_start(roan_server *server, roan_error *reterr) ROAN_MUST_CHECK;
+
+/* Serves until it is stopped; returns the exit code. Worker 0 is the calling thread, which has called start. */
 int roan_server_run(roan_server *server);
 
 /* Any thread, any signal handler. */
@@ -83,5 +84,7 @@ void roan_worker_init(roan_worker *worker, roan_server *server, unsigned index);
 void roan_worker_done(roan_worker *worker);
 roan_status roan_worker_open_net(roan_worker *worker, roan_error *reterr) ROAN_MUST_CHECK;
 void roan_worker_run(roan_worker *worker);
+/* Of worker 0, inside the gate: accepts on the listeners that are wanted now. */
+void roan_worker_sync_listeners(roan_worker *worker);
 /* Executes what was gathered. */
 void roan_worker_run_batch(roan_worker *worker);

@@ -11,10 +11,13 @@
 #include "base/macros.h"
 #include "engine/stats.h"
 #include "server/connection.h"
+#include "server/crash.h"
 #include "server/housekeeping.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define EVENTS_MAX 512
@@ -25,10 +28,30 @@ void roan_worker_init(roan_worker *worker, roan_server *server, unsigned index)
     worker->lane->host_lane = worker;
 }
 
+/* `auto` says why it is not io_uring, once. */
 roan_status roan_worker_open_net(roan_worker *worker, roan_error *reterr)
 {
-    roan_net_options options = {.kind = (roan_net_kind)worker->server->engine->config.io, .lazy_sent = true};
+    roan_error problem;
+    roan_net_kind kind = (roan_net_kind)worker->server->engine->config.io;
+    roan_net_options options = {.kind = kind == ROAN_NET_AUTO ? ROAN_NET_URING : kind, .lazy_sent = true};
+    if (roan_net_create(&options, &worker->net, &problem) == ROAN_OK)
+        return ROAN_OK;
+    if (kind == ROAN_NET_URING)
+        return roan_error_set(reterr, problem.code, "--io uring: %s; --io auto takes epoll instead", problem.text);
+    if (kind == ROAN_NET_EPOLL)
+        return roan_error_set(reterr, problem.code, "%s", problem.text);
+    if (worker == worker->server->workers)
+        roan_log_write(&worker->server->log, ROAN_LOG_NOTICE, "io_uring cannot be used here, so epoll is: %s",
+                       problem.text);
+    options.kind = ROAN_NET_EPOLL;
     return roan_net_create(&options, &worker->net, reterr);
+}
+
+void roan_worker_sync_listeners(roan_worker *worker)
+{
+    roan_error error;
+    if (worker->net != NULL && roan_listeners_sync(&worker->server->listeners, worker->net, &error) != ROAN_OK)
+        roan_log_write(&worker->server->log, ROAN_LOG_WARNING, "accepting on the new addresses: %s", error.text);
 }
 
 void roan_worker_done(roan_worker *worker)
@@ -166,8 +189,12 @@ static void handle_event(roan_worker *worker, const roan_net_event *event)
             roan_worker_run_batch(worker);
         if (connection != NULL)
             roan_connection_closed(connection);
+        else
+            roan_listeners_closed(&worker->server->listeners, event->socket);
         break;
     case ROAN_NET_ACCEPT_FAILED:
+        if (event->error == EINVAL) /* CONFIG SET shut it down a moment ago, see listeners.c */
+            break;
         roan_log_write(&worker->server->log, ROAN_LOG_WARNING, "accepting a connection: %s", strerror(event->error));
         break;
     case ROAN_NET_WOKEN:
@@ -203,15 +230,22 @@ static int64_t sleep_us(roan_worker *worker)
     return timeout;
 }
 
+static uint64_t ns_since(const roan_lane *lane, uint64_t ticks)
+{
+    return roan_clock_ticks_to_ns(lane->engine->clock, roan_clock_ticks(lane->engine->clock) - ticks);
+}
+
 static void run_cron(roan_worker *worker)
 {
     roan_lane *lane = worker->lane;
     if (lane->now_us < worker->next_cron_us)
         return;
     int64_t hz = lane->engine->config.hz > 0 ? lane->engine->config.hz : 10;
+    uint64_t start = roan_clock_ticks(lane->engine->clock);
     worker->next_cron_us = lane->now_us + 1000000 / hz;
     roan_lane_cron(lane);
     roan_worker_sweep(worker);
+    lane->stats->cron_ns += ns_since(lane, start);
 }
 
 static void run_round(roan_worker *worker, roan_net_event *events)
@@ -222,7 +256,7 @@ static void run_round(roan_worker *worker, roan_net_event *events)
     unsigned count = roan_net_wait(worker->net, timeout_us, events, EVENTS_MAX);
     roan_gate_enter(lane);
     roan_lane_update_time(lane);
-    uint64_t start = lane->ticks;
+    uint64_t start = lane->ticks, commands_before = lane->stats->commands;
     for (unsigned i = 0; i < count; i++)
         handle_event(worker, &events[i]);
     roan_worker_run_batch(worker);
@@ -235,19 +269,32 @@ static void run_round(roan_worker *worker, roan_net_event *events)
     if (ROAN_UNLIKELY(lane->next_work_us <= lane->now_us))
         roan_lane_work(lane);
     flush_dirty(worker);
-    lane->stats->loops++;
-    lane->stats->loop_ns += roan_clock_ticks_to_ns(lane->engine->clock, roan_clock_ticks(lane->engine->clock) - start);
+    roan_stats_record_loop(lane->stats, ns_since(lane, start), commands_before);
+}
+
+static void log_stop(roan_server *server)
+{
+    int signal_number = atomic_load(&server->stop_signal);
+    if (signal_number != 0)
+        roan_log_write(&server->log, ROAN_LOG_NOTICE, "Received SIG%s, ending", sigabbrev_np(signal_number));
 }
 
 void roan_worker_run(roan_worker *worker)
 {
+    roan_server *server = worker->server;
     roan_net_event *events = roan_alloc(EVENTS_MAX * sizeof *events);
     roan_alloc_counter_of_thread();
+    if (server->process != NULL)
+        roan_crash_enter_thread();
     roan_gate_enter(worker->lane);
     roan_lane_update_time(worker->lane);
-    while (atomic_load_explicit(&worker->server->stopping, memory_order_relaxed) == 0)
+    while (atomic_load_explicit(&server->stopping, memory_order_relaxed) == 0)
         run_round(worker, events);
+    if (worker == server->workers)
+        log_stop(server);
     roan_worker_drain(worker, events, EVENTS_MAX);
     roan_gate_leave(worker->lane);
+    if (server->process != NULL)
+        roan_crash_leave_thread();
     roan_free(events, EVENTS_MAX * sizeof *events);
 }

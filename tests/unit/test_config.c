@@ -147,6 +147,7 @@ static void names_and_defaults_are_the_references(void **state)
         {"bind", "127.0.0.1 -::1"}, /* reachable from this machine alone, unless asked */
         {"save", ""},               /* there is no persistence yet, so nothing is saved */
         {"syslog-ident", "roan"},
+        {"disable-thp", "no"},      /* keys lie in huge pages, and nothing forks yet */
     };
     roan_config config;
     roan_config_init(&config);

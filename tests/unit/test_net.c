@@ -40,7 +40,7 @@
 enum {
     EVENTS_MAX = 128,
     DEADLINE_MS = 10000,
-    STEP_US = 10000,
+    STEP_US = 1000,
     HELD_MAX = 64,
 };
 

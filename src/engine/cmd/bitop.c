@@ -13,15 +13,15 @@
 
 typedef enum bit_fold { FOLD_AND, FOLD_OR, FOLD_XOR, FOLD_AND_NOT } bit_fold;
 
-/* How the target comes about: it begins as source `first`; every later source but `last_alone` is folded in by `fold`;
- * the first one, when it was left out, follows at the end by `last`. */
+/* How the target comes about: it begins as the first source and takes in the others by `fold`; or it begins as the second
+ * one, and the first is taken in at the end, by `last`. */
 typedef struct bit_operation {
     const char *name;
     bit_fold fold;          /* of the sources */
     bool inverts;           /* NOT: one source only */
     bool needs_two;
     bool only_once;         /* ONE */
-    bool first_comes_last;  /* the first source is taken in at the end, by `last` */
+    bool first_comes_last;
     bit_fold last;
 } bit_operation;
 
@@ -127,6 +127,13 @@ static void piece_only_once(const bit_piece *piece)
     fold_bytes(FOLD_AND_NOT, piece->target, twice, piece->bytes);
 }
 
+static char all_ones[PIECE_BYTES]; /* written once before main() */
+
+__attribute__((constructor)) static void fill_all_ones(void)
+{
+    memset(all_ones, 0xff, sizeof all_ones);
+}
+
 static void piece_combine(const bit_operation *operation, const bit_piece *piece)
 {
     if (operation->only_once) {
@@ -139,8 +146,8 @@ static void piece_combine(const bit_operation *operation, const bit_piece *piece
         piece_fold(piece, operation->fold, i);
     if (operation->first_comes_last)
         piece_fold(piece, operation->last, 0);
-    for (size_t i = 0; operation->inverts && i < piece->bytes; i++)
-        piece->target[i] = (char)~piece->target[i];
+    if (operation->inverts)
+        fold_in(FOLD_XOR, piece->target, all_ones, piece->bytes, piece->bytes);
 }
 
 static void combine(const bit_operation *operation, const roan_slice *sources, size_t count, char *target, size_t bytes)

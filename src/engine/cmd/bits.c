@@ -81,6 +81,14 @@ static uint64_t find_slowly(const char *data, uint64_t from, uint64_t to, bool v
     return from;
 }
 
+/* Four words are all the same. */
+static ROAN_ALWAYS_INLINE bool words_are(const char *data, uint64_t word)
+{
+    uint64_t difference = (load_word(data) ^ word) | (load_word(data + WORD_BYTES) ^ word) |
+                          (load_word(data + 2 * WORD_BYTES) ^ word) | (load_word(data + 3 * WORD_BYTES) ^ word);
+    return difference == 0;
+}
+
 uint64_t roan_bits_find(const char *data, roan_bit_range range, bool value)
 {
     uint64_t aligned = ROAN_MIN((range.from + 7) & ~UINT64_C(7), range.to);
@@ -88,6 +96,8 @@ uint64_t roan_bits_find(const char *data, roan_bit_range range, bool value)
     if (at < aligned)
         return at;
     uint64_t skipped = value ? 0 : UINT64_MAX;
+    while (at + 256 <= range.to && words_are(data + (at >> 3), skipped))
+        at += 256;
     while (at + 64 <= range.to && load_word(data + (at >> 3)) == skipped)
         at += 64;
     while (at + 8 <= range.to && (unsigned char)data[at >> 3] == (unsigned char)skipped)

@@ -30,6 +30,7 @@ static const section_row sections[] = {
     {"latencystats", "Latencystats", roan_info_latencystats, IN_ALL},
     {"cluster", "Cluster", roan_info_cluster, IN_DEFAULT | IN_ALL},
     {"keyspace", "Keyspace", roan_info_keyspace, IN_DEFAULT | IN_ALL},
+    {"debug", "Debug", roan_info_debug, 0},
 };
 
 _Static_assert(ROAN_COUNT_OF(sections) <= 32, "a set of sections fits into 32 bits");
@@ -77,6 +78,7 @@ ROAN_COMMAND(info, .arity = -1, .flags = ROAN_CMD_LOADING | ROAN_CMD_STALE,
              .tips = "nondeterministic_output request_policy:all_shards response_policy:special",
              .history = "7.0.0|Takes several sections.")
 {
+    size_t used = roan_alloc_used_bytes();
     uint32_t wanted = call->argc == 1 ? sections_of_set(IN_DEFAULT) : 0;
     for (size_t i = 1; i < call->argc; i++)
         wanted |= sections_named(call->argv[i]);
@@ -85,6 +87,7 @@ ROAN_COMMAND(info, .arity = -1, .flags = ROAN_CMD_LOADING | ROAN_CMD_STALE,
         .call = call,
         .engine = call->engine,
         .config = &call->engine->config,
+        .used = used,
         .stats = roan_stats_sum(call->engine),
         .out = &text,
     };

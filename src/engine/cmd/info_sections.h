@@ -16,6 +16,7 @@ typedef struct roan_info {
     roan_stats *stats;      /* sum of all lanes */
     roan_host_info host;
     roan_client_info clients;
+    size_t used;            /* memory before any of this was collected */
     roan_buffer *out;
 } roan_info;
 
@@ -27,7 +28,7 @@ roan_info_section roan_info_server, roan_info_clients, roan_info_memory, roan_in
 
 /* info_stats.c */
 roan_info_section roan_info_stats, roan_info_commandstats, roan_info_errorstats, roan_info_latencystats,
-    roan_info_keyspace;
+    roan_info_keyspace, roan_info_debug;
 
 /* Field writers, by kind of value. */
 static inline void roan_info_text(const roan_info *info, const char *name, const char *value)

@@ -167,7 +167,7 @@ void roan_info_memory(const roan_info *info)
 {
     roan_memory_info memory;
     roan_buffer policy = {0};
-    roan_info_read_memory(info->engine, &info->host, &memory);
+    roan_info_read_memory(info->engine, &info->host, info->used, &memory);
     size_t beyond_startup = memory.used - ROAN_MIN(memory.startup, memory.used);
     roan_info_count(info, "used_memory", memory.used);
     roan_info_human(info, "used_memory_human", memory.used);

@@ -171,6 +171,16 @@ void roan_info_errorstats(const roan_info *info)
         roan_buffer_printf(info->out, "errorstat_%s:count=%llu\r\n", errors[i].name, (unsigned long long)errors[i].count);
 }
 
+/* ---- for developers ---- */
+
+void roan_info_debug(const roan_info *info)
+{
+    roan_info_text(info, "eventloop_duration_aof_sum", "0");
+    roan_info_count(info, "eventloop_duration_cron_sum", info->stats->cron_ns / 1000);
+    roan_info_count(info, "eventloop_duration_max", info->stats->loop_ns_max / 1000);
+    roan_info_count(info, "eventloop_cmd_per_cycle_max", info->stats->loop_commands_max);
+}
+
 /* ---- per database ---- */
 
 void roan_info_keyspace(const roan_info *info)

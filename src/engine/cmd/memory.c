@@ -121,8 +121,9 @@ static size_t reply_allocator(roan_out *out, const roan_memory_info *memory)
 static void read_memory(roan_call *call, roan_memory_info *memory, roan_client_info *clients)
 {
     roan_host_info host;
+    size_t used = roan_alloc_used_bytes();
     roan_info_read_host(call->engine, &host);
-    roan_info_read_memory(call->engine, &host, memory);
+    roan_info_read_memory(call->engine, &host, used, memory);
     roan_info_read_clients(call->engine, clients);
 }
 

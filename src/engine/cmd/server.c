@@ -50,7 +50,7 @@ ROAN_COMMAND(monitor, .arity = 1,
 /* ---- SHUTDOWN ---- */
 
 typedef struct shutdown_options {
-    bool aborts, saves, skips_save, forces;
+    bool aborts, saves, skips_save, forces, has_modifier;
 } shutdown_options;
 
 /* False after a syntax error was sent. NOW, SAFE and FAILOVER are about replicas, of which there are none. */
@@ -67,10 +67,13 @@ static bool parse_shutdown(roan_call *call, shutdown_options *options)
             options->forces = true;
         else if (roan_call_is(call, i, "ABORT"))
             options->aborts = true;
-        else if (!roan_call_is(call, i, "NOW") && !roan_call_is(call, i, "SAFE") && !roan_call_is(call, i, "FAILOVER"))
+        else if (roan_call_is(call, i, "NOW") || roan_call_is(call, i, "SAFE") || roan_call_is(call, i, "FAILOVER"))
+            options->has_modifier = true;
+        else
             is_known = false;
     }
-    if (is_known && !(options->aborts && call->argc > 2) && !(options->saves && options->skips_save))
+    bool has_other = options->saves || options->skips_save || options->forces || options->has_modifier;
+    if (is_known && !(options->aborts && has_other) && !(options->saves && options->skips_save))
         return true;
     roan_call_syntax_error(call);
     return false;

@@ -78,7 +78,7 @@ static void reply_text(roan_call *call, roan_buffer *text)
 
 ROAN_SUBCOMMAND(client, info, .arity = 2,
                 .flags = ROAN_CMD_NO_SCRIPT | ROAN_CMD_LOADING | ROAN_CMD_STALE,
-                .lock = ROAN_LOCK_X, .group = ROAN_GROUP_CONNECTION, .since = "6.2.0",
+                .lock = ROAN_LOCK_L, .group = ROAN_GROUP_CONNECTION, .since = "6.2.0",
                 .complexity = "O(1)", .summary = "Describes this connection in one line.",
                 .tips = "nondeterministic_output")
 {
@@ -95,7 +95,8 @@ static int compare_ids(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-size_t roan_client_select(roan_call *call, const roan_client_filter *filter, roan_session ***ret_sessions, size_t *ret_room)
+size_t roan_client_select(roan_call *call, const roan_client_filter *filter, roan_session ***ret_sessions,
+                          size_t *ret_room)
 {
     size_t room = 1, count = 0;
     for (unsigned i = 0; i < call->engine->lane_count; i++)

@@ -62,5 +62,6 @@ void roan_client_filter_done(roan_client_filter *filter);
 /* Everything but skip_me. */
 bool roan_client_filter_matches(const roan_client_filter *filter, const roan_client_view *view, int64_t now_ms);
 
-/* The connections a filter lets through, oldest first, in an array that is the caller's: free it as *ret_room pointers. */
-size_t roan_client_select(roan_call *call, const roan_client_filter *filter, roan_session ***ret_sessions, size_t *ret_room);
+/* The connections a filter lets through, oldest first, in an array that is the caller's: free *ret_room pointers. */
+size_t roan_client_select(roan_call *call, const roan_client_filter *filter, roan_session ***ret_sessions,
+                          size_t *ret_room);

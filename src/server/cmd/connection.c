@@ -33,7 +33,7 @@ static bool log_in(roan_call *call, roan_slice user, roan_slice password)
         roan_call_error(call, "WRONGPASS invalid username-password pair or user is disabled.");
         return false;
     }
-    call->session->is_authenticated = true;
+    call->session->is_authenticated = call->session->is_trusted = true;
     call->session->user = "default";
     return true;
 }
@@ -148,7 +148,7 @@ ROAN_COMMAND(hello, .arity = -1,
     hello wanted;
     if (!parse_hello(call, &wanted) || (wanted.has_user && !log_in(call, wanted.user, wanted.password)))
         return;
-    if (!call->session->is_authenticated) {
+    if (!call->session->is_trusted) { /* also while there is no password, as in the reference */
         roan_call_error(call, "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
                               "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
                               "RESP protocol version at the same time");
