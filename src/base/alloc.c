@@ -18,7 +18,7 @@
 #if defined(ROAN_JEMALLOC)
 #include <jemalloc/jemalloc.h>
 
-/* Read by jemalloc at start-up: give memory back after about a second, in the background; few arenas, as workers keep
+/* Read by jemalloc at start-up: give memory back soon, in the background; few arenas, as workers keep
  * their own caches anyway. */
 const char *malloc_conf = "background_thread:true,dirty_decay_ms:250,muzzy_decay_ms:0";
 #else

@@ -1,8 +1,9 @@
 /* cli/cli_main.c: the entry of `roan cli`: options, then the one thing they ask for.
  *
- * Exit status: 0 when everything asked for was done; 1 when there was no connection, no answer, or wrong
- * usage, and under -e also when the server answered with an error or refused the login, the database or
- * the protocol. Words that come from standard input (-x, -X) are read before connecting.
+ * Exit status: 0 when everything asked for was done; 1 when there was no connection, no answer, or
+ * wrong usage, and under -e also when the server answered with an error or refused the login, the
+ * database or the protocol. Words that come from standard input (-x, -X) are read before
+ * connecting.
  */
 #include "cli/cli.h"
 
@@ -29,9 +30,10 @@ static void read_stream(FILE *stream, roan_cli_text *out)
         roan_cli_text_append(out, buffer, bytes);
 }
 
-/* Makes the words of the command out of what is left of argv and, where asked, standard input. */
+/* Makes the words of the command out of what is left of argv and, where asked, standard input. What
+ * had to be copied is left in `input` and unquoted[i]. */
 static bool collect_words(const roan_cli_options *options, roan_cli_text *input,
-                          roan_cli_words *words)
+                          char **unquoted, roan_cli_words *words)
 {
     bool is_tag_used = options->stdin_tag == NULL;
 
@@ -42,9 +44,12 @@ static bool collect_words(const roan_cli_options *options, roan_cli_text *input,
         if (options->stdin_tag != NULL && strcmp(options->words[i], options->stdin_tag) == 0) {
             word = roan_slice_make(roan_cli_text_string(input), input->bytes);
             is_tag_used = true;
-        } else if (options->is_input_quoted && !roan_cli_unquote(options->words[i], &word)) {
-            puts("Invalid quoted string");
-            return false;
+        } else if (options->is_input_quoted) {
+            if (!roan_cli_unquote(options->words[i], &word)) {
+                puts("Invalid quoted string");
+                return false;
+            }
+            unquoted[i] = (char *)(uintptr_t)word.data;
         }
         roan_cli_words_add(words, word);
     }
@@ -78,16 +83,17 @@ static int run_command(roan_cli_session *session)
     const roan_cli_options *options = session->options;
     roan_cli_words words = {0};
     roan_cli_text input = {0};
+    char **unquoted;
     int status = 1;
 
     if (options->word_count == 0 && !options->reads_last_word && options->stdin_tag == NULL)
         return roan_cli_interactive(session);
-    if (collect_words(options, &input, &words))
+    unquoted = roan_cli_alloc((size_t)options->word_count * sizeof *unquoted);
+    if (collect_words(options, &input, unquoted, &words))
         status = run_words(session, &words);
-    if (options->is_input_quoted)
-        for (int i = 0; i < options->word_count && (size_t)i < words.count; i++)
-            if (words.items[i].data != roan_cli_text_string(&input))
-                free((char *)(uintptr_t)words.items[i].data);
+    for (int i = 0; i < options->word_count; i++)
+        free(unquoted[i]);
+    free(unquoted);
     roan_cli_words_done(&words);
     roan_cli_text_done(&input);
     return status;

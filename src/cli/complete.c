@@ -1,7 +1,7 @@
 /* cli/complete.c: completion of command names.
  *
- * A subcommand is offered once its command and a space are typed, so that TAB after "c" lists commands
- * and not every CLIENT subcommand as well. Behind "help " the groups are topics too.
+ * A subcommand is offered once its command and a space are typed, so that TAB after "c" lists
+ * commands and not every CLIENT subcommand as well. Behind "help " the groups are topics too.
  */
 #include "cli/complete.h"
 

@@ -9,8 +9,8 @@ typedef struct roan_cli_candidates {
     size_t common_bytes; /* how many first bytes all items share, ignoring case */
 } roan_cli_candidates;
 
-/* Lines that `line` may be completed to: commands, subcommands, and topics behind "help ". Letters follow
- * the case that the person types in. End with roan_cli_candidates_done. */
+/* Lines that `line` may be completed to: commands, subcommands, and topics behind "help ". Letters
+ * follow the case that the person types in. End with roan_cli_candidates_done. */
 void roan_cli_complete(const char *line, roan_cli_candidates *ret_candidates);
 
 void roan_cli_candidates_done(roan_cli_candidates *candidates);

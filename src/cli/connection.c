@@ -2,8 +2,9 @@
  *
  *   queue() --> out buffer --flush()--> socket --receive()--> reply reader --> value
  *
- * The socket is non-blocking and every wait is a poll with a limit, so connecting can be given up, a
- * Ctrl-C is noticed, and a server that answers before it has read everything cannot lock both sides.
+ * The socket is non-blocking and every wait is a poll with a limit, so connecting can be given up,
+ * a Ctrl-C is noticed, and a server that answers before it has read everything cannot lock both
+ * sides.
  */
 #include "cli/connection.h"
 
@@ -103,8 +104,9 @@ static roan_status connect_address(const roan_cli_connection *connection, int fa
     return ROAN_OK;
 }
 
-static roan_status connect_unix(const roan_cli_connection *connection, const roan_cli_target *target,
-                                int64_t deadline_ms, int *ret_fd, roan_error *reterr)
+static roan_status connect_unix(const roan_cli_connection *connection,
+                                const roan_cli_target *target, int64_t deadline_ms, int *ret_fd,
+                                roan_error *reterr)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
@@ -116,8 +118,9 @@ static roan_status connect_unix(const roan_cli_connection *connection, const roa
 }
 
 /* Tries the addresses of a name in order, those of the preferred family first. */
-static roan_status connect_tcp(const roan_cli_connection *connection, const roan_cli_target *target,
-                               int64_t deadline_ms, int *ret_fd, roan_error *reterr)
+static roan_status connect_tcp(const roan_cli_connection *connection,
+                               const roan_cli_target *target, int64_t deadline_ms, int *ret_fd,
+                               roan_error *reterr)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *addresses;

@@ -1,4 +1,5 @@
-/* cli/connection.h: a connection to a server: requests out, replies in, nothing waits for ever unasked. */
+/* cli/connection.h: a connection to a server: requests out, replies in, nothing waits for ever
+ * unasked. */
 #pragma once
 
 #include "roan/base.h"
@@ -34,7 +35,8 @@ roan_status roan_cli_connection_open(roan_cli_connection *connection, const roan
 void roan_cli_connection_close(roan_cli_connection *connection);
 
 /* Queues a request; roan_cli_connection_flush sends. */
-void roan_cli_connection_queue(roan_cli_connection *connection, size_t argc, const roan_slice *argv);
+void roan_cli_connection_queue(roan_cli_connection *connection, size_t argc,
+                               const roan_slice *argv);
 
 /* Sends what is queued. Takes in replies while the server does not read, so it cannot deadlock. */
 roan_status roan_cli_connection_flush(roan_cli_connection *connection,
@@ -49,7 +51,8 @@ roan_status roan_cli_connection_receive(roan_cli_connection *connection, roan_va
 roan_status roan_cli_connection_poll(roan_cli_connection *connection, roan_value **ret_value,
                                      roan_error *reterr) ROAN_MUST_CHECK;
 
-/* Reads bytes that are no replies, waiting for at least one. Only before any reply is left unread. */
+/* Reads bytes that are no replies, waiting for at least one. Only before any reply is left unread.
+ * */
 roan_status roan_cli_connection_read(roan_cli_connection *connection, char *out, size_t out_bytes,
                                      size_t *ret_bytes, roan_error *reterr) ROAN_MUST_CHECK;
 

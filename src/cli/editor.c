@@ -1,10 +1,10 @@
 /* cli/editor.c: libedit, with hints that it knows nothing about.
  *
- * libedit asks us for every key (EL_GETCFN) after it has brought the screen up to date. That is the moment
- * to draw: when the cursor is at the end of the line, the hint is written behind it in grey, the cursor
- * goes back by the hint's width, and before the key is handed on everything right of the cursor is
- * erased. So libedit never sees a screen that differs from its own idea of it. A hint is cut to what is
- * left of the row; nothing ever wraps or scrolls because of it.
+ * libedit asks us for every key (EL_GETCFN) after it has brought the screen up to date. That is the
+ * moment to draw: when the cursor is at the end of the line, the hint is written behind it in grey,
+ * the cursor goes back by the hint's width, and before the key is handed on everything right of the
+ * cursor is erased. So libedit never sees a screen that differs from its own idea of it. A hint is
+ * cut to what is left of the row; nothing ever wraps or scrolls because of it.
  *
  * Waiting for a key is a poll, so Ctrl-C and a change of the window's size are noticed at once.
  */
@@ -145,9 +145,9 @@ static void erase_hint(roan_cli_editor *editor)
     editor->is_hint_drawn = false;
 }
 
-/* The window has another size, and the terminal has wrapped our line anew; or we were stopped, and others
- * have used it. Erase the line from its first row on and let libedit, which forgets the screen when it is
- * resized, draw it again. */
+/* The window has another size, and the terminal has wrapped our line anew; or we were stopped, and
+ * others have used it. Erase the line from its first row on and let libedit, which forgets the
+ * screen when it is resized, draw it again. */
 static void draw_again(roan_cli_editor *editor)
 {
     const LineInfo *info = el_line(editor->libedit);

@@ -1,12 +1,12 @@
 /* cli/execute.c: one command, from the words to what is shown.
  *
- *   words --> local? help --> alive? reconnect --> send --> reply --> redirected? go there, send again
- *                                                   |         \--> note what it changed --> show
- *                                                   +--> MONITOR, SUBSCRIBE: a stream of replies
+ *   words --> help? --> reconnect? --> send --> reply --> redirected? go there, send again
+ *                                       |         \--> note what it changed --> show
+ *                                       +--> MONITOR, SUBSCRIBE: a stream of replies
  *
- * A command is sent once per server: when the connection breaks after that, nobody knows whether it ran,
- * so it is reported and not repeated. Redirections are the exception, because the server says that it
- * did not run the command; there are at most REDIRECTS_MAX of them.
+ * A command is sent once per server: when the connection breaks after that, nobody knows whether it
+ * ran, so it is reported and not repeated. Redirections are the exception, because the server says
+ * that it did not run the command; there are at most REDIRECTS_MAX of them.
  */
 #include "cli/execute.h"
 
@@ -130,8 +130,8 @@ static void note_change(roan_cli_session *session, const roan_cli_words *words,
 }
 
 /* Reads "MOVED slot host:port" or "ASK slot host:port". False when the reply is neither. */
-static bool read_redirection(const roan_cli_session *session, const roan_value *reply, bool *ret_is_ask,
-                             int *ret_slot, char **ret_host, int *ret_port)
+static bool read_redirection(const roan_cli_session *session, const roan_value *reply,
+                             bool *ret_is_ask, int *ret_slot, char **ret_host, int *ret_port)
 {
     char kind[8];
     char address[512];
@@ -154,7 +154,8 @@ static bool read_redirection(const roan_cli_session *session, const roan_value *
     return true;
 }
 
-/* Goes to the server that a reply points to. False when it points nowhere, or nobody answers there. */
+/* Goes to the server that a reply points to. False when it points nowhere, or nobody answers there.
+ * */
 static bool follow_redirection(roan_cli_session *session, const roan_value *reply, bool *ret_failed)
 {
     bool is_ask;
@@ -224,8 +225,8 @@ static roan_cli_outcome watch_stream(roan_cli_session *session, const roan_cli_w
     return report_failure(session, words, &error);
 }
 
-/* CLIENT REPLY OFF and SKIP have no reply to wait for, nor has what comes after them: everything until
- * CLIENT REPLY ON, or one command. */
+/* CLIENT REPLY OFF and SKIP have no reply to wait for, nor has what comes after them: everything
+ * until CLIENT REPLY ON, or one command. */
 static bool has_no_reply(roan_cli_session *session, const roan_cli_words *words)
 {
     bool is_client_reply = word_is(words, 0, "client") && word_is(words, 1, "reply");

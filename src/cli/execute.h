@@ -10,8 +10,8 @@ typedef enum roan_cli_outcome {
     ROAN_CLI_INTERRUPTED  /* Ctrl-C, in an interactive session */
 } roan_cli_outcome;
 
-/* Runs `words` as a command `repeat` times (without end when negative), connecting first where needed,
- * and shows the replies. Stops at the first that fails. */
+/* Runs `words` as a command `repeat` times (without end when negative), connecting first where
+ * needed, and shows the replies. Stops at the first that fails. */
 roan_cli_outcome roan_cli_execute(roan_cli_session *session, const roan_cli_words *words,
                                   int64_t repeat);
 

@@ -1,7 +1,8 @@
-/* cli/format.c: chooses the format of a reply, and the two formats for scripts that are short: raw, csv.
+/* cli/format.c: chooses the format of a reply, and the two formats for scripts that are short: raw,
+ * csv.
  *
- * Both flatten: nesting leaves no trace but the order of the elements. A raw map shows key and value on
- * one line with a space between them. A raw error is followed by an empty line.
+ * Both flatten: nesting leaves no trace but the order of the elements. A raw map shows key and
+ * value on one line with a space between them. A raw error is followed by an empty line.
  */
 #include "cli/format.h"
 

@@ -18,7 +18,7 @@ void roan_cli_format_csv(roan_cli_text *out, const roan_value *value);
 /* JSON. `is_ascii` escapes every byte of strings that is not printable ASCII. No line end. */
 void roan_cli_format_json(roan_cli_text *out, const roan_value *value, bool is_ascii);
 
-/* A whole reply in the format the options ask for, with what ends it. `is_verbatim` is for reports such
- * as INFO, which bring their own line ends: every format shows their text and nothing else. */
+/* A whole reply in the format the options ask for, with what ends it. `is_verbatim` is for reports
+ * such as INFO, which bring their own line ends: every format shows their text and nothing else. */
 void roan_cli_format_reply(roan_cli_text *out, const roan_value *value,
                            const roan_cli_options *options, bool is_verbatim);

@@ -1,10 +1,10 @@
 /* cli/format_json.c: replies as JSON.
  *
  * Arrays, sets and pushes are arrays, maps are objects; a key that is not a string is shown as JSON
- * inside quotes. Bytes from 0x80 up go through unchanged: a value in UTF-8 stays readable, one that is
- * not UTF-8 makes the text invalid. For those, the ASCII form escapes a string first as the TTY format
- * does and then as JSON, so that it can be undone exactly. Errors, infinities and NaN, for which JSON
- * has no word, are written as redis-cli writes them: error:"text", inf, nan.
+ * inside quotes. Bytes from 0x80 up go through unchanged: a value in UTF-8 stays readable, one that
+ * is not UTF-8 makes the text invalid. For those, the ASCII form escapes a string first as the TTY
+ * format does and then as JSON, so that it can be undone exactly. Errors, infinities and NaN, for
+ * which JSON has no word, are written as redis-cli writes them: error:"text", inf, nan.
  */
 #include "cli/format.h"
 

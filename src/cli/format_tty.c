@@ -1,6 +1,6 @@
 /* cli/format_tty.c: replies for a person at a terminal.
  *
- *   1) "a"                      marker after the number:  )  array, push   ~  set   #  map   |  attributes
+ *   1) "a"                      behind the number:  )  array, push  ~  set  #  map  |  attributes
  *   2) 1) (integer) 1
  *      2) 1# "k" => (nil)       a value that takes several lines goes below its key
  *

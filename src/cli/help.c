@@ -1,8 +1,8 @@
 /* cli/help.c: help from the table that the server itself is made of.
  *
- * Names in the table are lower case with '|' before a subcommand ("client|list"); people see and type
- * "CLIENT LIST". A command matches when its name begins with all words given, so "help client" shows
- * the whole family.
+ * Names in the table are lower case with '|' before a subcommand ("client|list"); people see and
+ * type "CLIENT LIST". A command matches when its name begins with all words given, so "help client"
+ * shows the whole family.
  */
 #include "cli/help.h"
 
@@ -65,15 +65,17 @@ static void put_command(roan_cli_text *out, const roan_command_help *command, bo
 
 static void put_introduction(roan_cli_text *out)
 {
-    roan_cli_text_put(out, "roan cli " ROAN_VERSION "\n"
-                           "  help COMMAND       syntax and meaning of a command\n"
-                           "  help @GROUP        all commands of a group, such as @string or @list\n"
-                           "  help <TAB>         the topics there are\n"
-                           "  5 COMMAND          run a command five times\n"
-                           "  connect HOST PORT  talk to another server\n"
-                           "  clear, quit        clean the screen; leave\n"
-                           "  :set hints         show the syntax while you type\n"
-                           "  :set nohints       do not\n");
+    roan_cli_text_put(
+        out,
+        "roan cli " ROAN_VERSION "\n"
+        "  help COMMAND       syntax and meaning of a command\n"
+        "  help @GROUP        all commands of a group, such as @string or @list\n"
+        "  help <TAB>         the topics there are\n"
+        "  5 COMMAND          run a command five times\n"
+        "  connect HOST PORT  talk to another server\n"
+        "  clear, quit        clean the screen; leave\n"
+        "  :set hints         show the syntax while you type\n"
+        "  :set nohints       do not\n");
 }
 
 /* True when the first words of the name are words[1..]. */

@@ -5,12 +5,13 @@
  *   item      = PARAMETER | LITERAL | "[" choice "]" | "<" choice ">" | "..."
  *   choice    = sequence { "|" sequence }
  *
- * Literals are written without lower case letters. Outside brackets A|B without spaces is a choice of
- * two words. "..." makes its sequence repeatable. Every node remembers its piece of the syntax text,
- * and a hint is made of the pieces not yet matched, so it looks like the documentation.
+ * Literals are written without lower case letters. Outside brackets A|B without spaces is a choice
+ * of two words. "..." makes its sequence repeatable. Every node remembers its piece of the syntax
+ * text, and a hint is made of the pieces not yet matched, so it looks like the documentation.
  *
- * Matching is greedy and never goes back. Optional items next to each other may come in any order, each
- * once unless it repeats; those that begin with a literal are tried before those that take any word.
+ * Matching is greedy and never goes back. Optional items next to each other may come in any order,
+ * each once unless it repeats; those that begin with a literal are tried before those that take any
+ * word.
  */
 #include "cli/hint.h"
 
@@ -28,7 +29,8 @@
 
 typedef enum node_kind { NODE_WORD, NODE_SEQUENCE, NODE_CHOICE } node_kind;
 
-/* Children are chained: first child in `child`, its siblings by `next`. Indexes, NONE at the end. */
+/* Children are chained: first child in `child`, its siblings by `next`. Indexes, NONE at the end.
+ * */
 typedef struct node {
     node_kind kind;
     roan_slice text; /* with its brackets */
@@ -206,22 +208,24 @@ static bool begins_with_literal(const node *nodes, int index)
     return true;
 }
 
-/* Appends a piece of the syntax, without the spaces around '|': there is only one row for all of it. */
+/* Appends a piece of the syntax, without the spaces around '|': there is only one row for all of
+ * it. */
 static void put_piece(roan_cli_text *out, roan_slice piece)
 {
     if (out->bytes > 0 && piece.bytes > 0)
         roan_cli_text_put_char(out, ' ');
     for (size_t i = 0; i < piece.bytes; i++) {
-        bool is_beside_bar = piece.data[i] == ' ' && ((i + 1 < piece.bytes && piece.data[i + 1] == '|') ||
-                                                      (i > 0 && piece.data[i - 1] == '|'));
-        if (!is_beside_bar)
+        bool is_before_bar = i + 1 < piece.bytes && piece.data[i + 1] == '|';
+        bool is_behind_bar = i > 0 && piece.data[i - 1] == '|';
+        if (piece.data[i] != ' ' || !(is_before_bar || is_behind_bar))
             roan_cli_text_put_char(out, piece.data[i]);
     }
 }
 
 static bool match_node(node *nodes, int index, input *in, roan_cli_text *out);
 
-/* Tries the optional items from `first` up to the next required one. Returns the one that matched. */
+/* Tries the optional items from `first` up to the next required one. Returns the one that matched.
+ * */
 static int match_optional(node *nodes, int first, input *in, roan_cli_text *out)
 {
     for (int wants_literal = 1; wants_literal >= 0; wants_literal--) {
@@ -299,8 +303,8 @@ static void hint_arguments(const char *arguments, const roan_slice *words, size_
     roan_cli_text rest = {0};
     int root = parse_choice(&parse, 0);
 
-    if (!parse.is_broken && *parse.at == '\0' && match_items(nodes, nodes[root].child, &in, &rest) &&
-        in.used == in.count)
+    if (!parse.is_broken && *parse.at == '\0' &&
+        match_items(nodes, nodes[root].child, &in, &rest) && in.used == in.count)
         roan_cli_text_append(out, rest.data, rest.bytes);
     roan_cli_text_done(&rest);
     free(nodes);

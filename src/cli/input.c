@@ -1,8 +1,8 @@
 /* cli/input.c: one interface over edited and plain lines, and the history file.
  *
- * The history file holds one line per entry, oldest first, as other clients keep it; it is readable by
- * its owner only. Every entry is appended at once, so that nothing is lost and two sessions can share
- * the file. A file that has grown past twice HISTORY_LINES_MAX is cut when it is loaded.
+ * The history file holds one line per entry, oldest first, as other clients keep it; it is readable
+ * by its owner only. Every entry is appended at once, so that nothing is lost and two sessions can
+ * share the file. A file that has grown past twice HISTORY_LINES_MAX is cut when it is loaded.
  */
 #include "cli/input.h"
 

@@ -12,8 +12,8 @@ typedef enum roan_cli_input_result {
     ROAN_CLI_INPUT_INTERRUPTED /* Ctrl-C; *ret_line holds what was discarded */
 } roan_cli_input_result;
 
-/* With a terminal: editing, history in `history_path` (NULL: none), completion and hints. Else lines as
- * they come. Never NULL. */
+/* With a terminal: editing, history in `history_path` (NULL: none), completion and hints. Else
+ * lines as they come. Never NULL. */
 roan_cli_input *roan_cli_input_create(const char *history_path);
 roan_cli_input *roan_cli_input_free(roan_cli_input *input);
 

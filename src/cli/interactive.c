@@ -4,9 +4,9 @@
  *      ^                                                        |
  *      +--key or line-- waiting for messages <--subscribed------+
  *
- * Ctrl-C at the prompt discards what was typed, and leaves when nothing was. While a command runs it
- * gives up waiting: the connection, on which the late reply would come, is replaced by a new one.
- * Commands that carry passwords do not go into the history.
+ * Ctrl-C at the prompt discards what was typed, and leaves when nothing was. While a command runs
+ * it gives up waiting: the connection, on which the late reply would come, is replaced by a new
+ * one. Commands that carry passwords do not go into the history.
  */
 #include "cli/interactive.h"
 
@@ -104,7 +104,8 @@ static void set_preference(prompt_loop *loop, const roan_cli_words *words)
         printf("unknown roan cli internal command '%.*s'\n", ROAN_SLICE_ARG(words->items[0]));
 }
 
-/* The path that an environment variable gives, or a file in the home directory; the caller frees it. */
+/* The path that an environment variable gives, or a file in the home directory; the caller frees
+ * it. */
 static char *user_file(const char *variable, const char *other_variable, const char *name)
 {
     const char *path = getenv(variable);
@@ -257,7 +258,8 @@ static void wait_for_messages(prompt_loop *loop)
         if (is_tty_format(loop))
             fputs(READING_TEXT, stdout);
         roan_cli_flush();
-        goes_on = roan_cli_input_wait(loop->input, session->connection.fd, &has_input, &has_message);
+        goes_on = roan_cli_input_wait(loop->input, session->connection.fd, &has_input,
+                                      &has_message);
         if (is_tty_format(loop))
             fputs(ERASE_RIGHT, stdout);
         if (!goes_on) {

@@ -1,9 +1,10 @@
 /* cli/interrupt.c: Ctrl-C as a flag.
  *
- * A signal handler can reach nothing but a global, so this unit holds the only one of the program. The
- * handler is installed without SA_RESTART: whoever waits sees EINTR, looks at the flag and decides what
- * being interrupted means there. In an interactive session SIGINT is blocked except while polling: a
- * Ctrl-C between the look at the flag and the wait would otherwise be noticed only after the wait.
+ * A signal handler can reach nothing but a global, so this unit holds the only one of the program.
+ * The handler is installed without SA_RESTART: whoever waits sees EINTR, looks at the flag and
+ * decides what being interrupted means there. In an interactive session SIGINT is blocked except
+ * while polling: a Ctrl-C between the look at the flag and the wait would otherwise be noticed only
+ * after the wait.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* ppoll */

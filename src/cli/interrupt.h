@@ -4,8 +4,8 @@
 #include <poll.h>
 #include <stdbool.h>
 
-/* From now on SIGINT sets the flag instead of ending the program, and only inside roan_cli_interrupt_poll,
- * so that none comes between looking at the flag and going to sleep. */
+/* From now on SIGINT sets the flag instead of ending the program, and only inside
+ * roan_cli_interrupt_poll, so that none comes between looking at the flag and going to sleep. */
 void roan_cli_interrupt_catch(void);
 
 /* poll(2) that a SIGINT ends with EINTR. */

@@ -1,5 +1,5 @@
-/* cli/mode.h: what `roan cli` does besides running commands. Each runs until it is done or stopped and
- * returns the exit status. The session is connected, except where noted. */
+/* cli/mode.h: what `roan cli` does besides running commands. Each runs until it is done or stopped
+ * and returns the exit status. The session is connected, except where noted. */
 #pragma once
 
 #include "cli/session.h"
@@ -15,4 +15,4 @@ int roan_cli_mode_hot_keys(roan_cli_session *session);          /* --hotkeys */
 int roan_cli_mode_pipe(roan_cli_session *session);              /* --pipe */
 int roan_cli_mode_rdb(roan_cli_session *session);               /* --rdb, --functions-rdb */
 int roan_cli_mode_replica(roan_cli_session *session);           /* --replica, SYNC, PSYNC */
-int roan_cli_mode_hint_file(roan_cli_session *session);         /* --test_hint_file, not connected */
+int roan_cli_mode_hint_file(roan_cli_session *session);         /* --test_hint_file, no server */

@@ -1,7 +1,7 @@
 /* cli/mode_hot_keys.c: --hotkeys, the keys used most often, by the server's own LFU counters.
  *
- * OBJECT FREQ of every key; the HOT_KEYS_MAX with the highest counters are kept in order and shown, the
- * most used first. Works only under an LFU maxmemory-policy: the server says so otherwise.
+ * OBJECT FREQ of every key; the HOT_KEYS_MAX with the highest counters are kept in order and shown,
+ * the most used first. Works only under an LFU maxmemory-policy: the server says so otherwise.
  */
 #include "cli/mode.h"
 

@@ -1,9 +1,10 @@
 /* cli/mode_key_stats.c: --keystats: memory, lengths and names of all keys, as distributions.
  *
- * Every key is asked for its type, its memory and its length while walking. What is kept does not grow
- * with the number of keys: the --top largest by memory in order, sums per type, and two histograms.
- * Distributions show one row per halving of what is left above (0, 50, 75, 87.5 ... 100 percent), without
- * rows that repeat the size above them. Ctrl-C ends the walk and says where to go on.
+ * Every key is asked for its type, its memory and its length while walking. What is kept does not
+ * grow with the number of keys: the --top largest by memory in order, sums per type, and two
+ * histograms. Distributions show one row per halving of what is left above (0, 50, 75, 87.5 ... 100
+ * percent), without rows that repeat the size above them. Ctrl-C ends the walk and says where to go
+ * on.
  */
 #include "cli/mode.h"
 
@@ -204,7 +205,8 @@ static void print_types(const key_stats *stats)
         if (type->keys == 0)
             continue;
         if (strcmp(type->unit, "bytes") == 0)
-            roan_cli_human_size((type->total + type->keys / 2) / type->keys, texts[3], SIZE_TEXT_BYTES);
+            roan_cli_human_size((type->total + type->keys / 2) / type->keys, texts[3],
+                                SIZE_TEXT_BYTES);
         else
             snprintf(texts[3], SIZE_TEXT_BYTES, "%.2f", (double)type->total / keys);
         printf("%-9s %12" PRIu64 " %6.2f%% %8s %8s %18s %11s\n", type->name, type->keys,

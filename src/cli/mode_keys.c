@@ -1,8 +1,8 @@
 /* cli/mode_keys.c: --bigkeys and --memkeys: the largest key of each type, found while walking.
  *
- * A line is printed for every key that is larger than all of its type before it, with the share of the
- * keys walked over so far; then a summary per type. Ctrl-C ends the walk early and shows the summary of
- * what was seen.
+ * A line is printed for every key that is larger than all of its type before it, with the share of
+ * the keys walked over so far; then a summary per type. Ctrl-C ends the walk early and shows the
+ * summary of what was seen.
  */
 #include "cli/mode.h"
 
@@ -49,7 +49,8 @@ static char *quote_copy(roan_slice key)
     return copy;
 }
 
-static void take_key(key_walk *walk, roan_slice key, roan_cli_type *type, uint64_t size, double done)
+static void take_key(key_walk *walk, roan_slice key, roan_cli_type *type, uint64_t size,
+                     double done)
 {
     walk->name_bytes += key.bytes;
     walk->keys_seen++;
@@ -101,8 +102,8 @@ static void print_summary(const key_walk *walk)
     putchar('\n');
     for (size_t i = 0; i < walk->types.count; i++) {
         const roan_cli_type *type = walk->types.items[i];
-        printf("%" PRIu64 " %ss with %" PRIu64 " %s (%05.2f%% of keys, avg size %.2f)\n", type->keys,
-               type->name, type->total, unit_of(walk, type), percent(type->keys, seen),
+        printf("%" PRIu64 " %ss with %" PRIu64 " %s (%05.2f%% of keys, avg size %.2f)\n",
+               type->keys, type->name, type->total, unit_of(walk, type), percent(type->keys, seen),
                type->keys > 0 ? (double)type->total / (double)type->keys : 0);
     }
 }

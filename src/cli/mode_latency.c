@@ -1,13 +1,13 @@
 /* cli/mode_latency.c: --latency, --latency-history, --latency-dist, --intrinsic-latency.
  *
- * The first three send PING every SAMPLE_PAUSE_MS and time the answer. At a terminal --latency rewrites
- * one line for ever and --latency-history begins a new one per interval; elsewhere --latency measures
- * for one interval, prints "min max avg samples" in the output format and ends, and --latency-history
- * prints such a line per interval. --latency-dist shows one row of characters per interval: each stands
- * for a range of times, its background for the share of samples in it.
+ * The first three send PING every SAMPLE_PAUSE_MS and time the answer. At a terminal --latency
+ * rewrites one line for ever and --latency-history begins a new one per interval; elsewhere
+ * --latency measures for one interval, prints "min max avg samples" in the output format and ends,
+ * and --latency-history prints such a line per interval. --latency-dist shows one row of characters
+ * per interval: each stands for a range of times, its background for the share of samples in it.
  *
- * --intrinsic-latency talks to nobody: it looks at the clock in a loop, and the longest time between two
- * looks is how long the machine kept a program that never waits from running.
+ * --intrinsic-latency talks to nobody: it looks at the clock in a loop, and the longest time
+ * between two looks is how long the machine kept a program that never waits from running.
  */
 #include "cli/mode.h"
 
@@ -64,8 +64,8 @@ static void print_sum(const latency_sum *sum, roan_cli_format format)
 
     switch (format) {
     case ROAN_CLI_FORMAT_TTY:
-        printf(REWRITE_LINE "min: %" PRId64 ", max: %" PRId64 ", avg: %.2f (%" PRId64 " samples)", min,
-               max, average, sum->samples);
+        printf(REWRITE_LINE "min: %" PRId64 ", max: %" PRId64 ", avg: %.2f (%" PRId64 " samples)",
+               min, max, average, sum->samples);
         break;
     case ROAN_CLI_FORMAT_RAW:
         printf("%" PRId64 " %" PRId64 " %.2f %" PRId64 "\n", min, max, average, sum->samples);
@@ -218,8 +218,9 @@ int roan_cli_mode_intrinsic_latency(roan_cli_session *session)
         }
     }
     average_us = (double)(now_us - start_us) / (double)(runs > 0 ? runs : 1);
-    printf("\n%" PRId64 " runs, %.4f microseconds (%.2f nanoseconds) on average.\n", runs, average_us,
-           average_us * 1000);
-    printf("The worst took %.0f times as long.\n", average_us > 0 ? (double)worst_us / average_us : 0);
+    printf("\n%" PRId64 " runs, %.4f microseconds (%.2f nanoseconds) on average.\n", runs,
+           average_us, average_us * 1000);
+    printf("The worst took %.0f times as long.\n",
+           average_us > 0 ? (double)worst_us / average_us : 0);
     return 0;
 }

@@ -3,9 +3,10 @@
  *   stdin --> outgoing --> socket        both ways at once, whichever is ready
  *   socket --> reply reader --> counted
  *
- * Standard input is sent as it is. Behind its end goes an ECHO of random bytes; the reply that equals
- * them is the last one, whatever number of replies the input produced. Error replies are shown on
- * stderr. When nothing comes for --pipe-timeout seconds after everything was sent, the mode fails.
+ * Standard input is sent as it is. Behind its end goes an ECHO of random bytes; the reply that
+ * equals them is the last one, whatever number of replies the input produced. Error replies are
+ * shown on stderr. When nothing comes for --pipe-timeout seconds after everything was sent, the
+ * mode fails.
  */
 #include "cli/mode.h"
 

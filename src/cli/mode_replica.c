@@ -3,9 +3,9 @@
  *   REPLCONF ..., SYNC --> "$bytes CRLF" data              of known length
  *                     \--> "$EOF:mark CRLF" data mark      while the server writes it
  *
- * Empty lines in front of the header say that the server is still preparing. The end mark has MARK_BYTES
- * bytes, so the last MARK_BYTES received are held back until more come or they are the mark. Behind the
- * snapshot comes the stream of commands, which is RESP and is shown like replies.
+ * Empty lines in front of the header say that the server is still preparing. The end mark has
+ * MARK_BYTES bytes, so the last MARK_BYTES received are held back until more come or they are the
+ * mark. Behind the snapshot comes the stream of commands, which is RESP and is shown like replies.
  */
 #include "cli/mode.h"
 
@@ -134,10 +134,7 @@ static bool take_held(transfer *state, bool *ret_over)
         state->bytes_left -= bytes;
         *ret_over = state->bytes_left == 0;
     } else {
-        const char *found =
-            bytes >= MARK_BYTES && memcmp(held->data + bytes - MARK_BYTES, state->mark, MARK_BYTES) == 0
-                ? held->data + bytes - MARK_BYTES
-                : memmem(held->data, bytes, state->mark, MARK_BYTES);
+        const char *found = memmem(held->data, bytes, state->mark, MARK_BYTES);
         *ret_over = found != NULL;
         bytes = found != NULL ? (size_t)(found - held->data)
                 : bytes < MARK_BYTES ? 0
@@ -213,7 +210,8 @@ int roan_cli_mode_rdb(roan_cli_session *session)
     roan_cli_text_done(&state.held);
     roan_cli_session_disconnect(session);
     if (is_good)
-        fprintf(stderr, "Transfer finished with success after %" PRIu64 " bytes\n", state.bytes_done);
+        fprintf(stderr, "Transfer finished with success after %" PRIu64 " bytes\n",
+                state.bytes_done);
     return is_good ? 0 : 1;
 }
 
@@ -233,7 +231,7 @@ static bool send_ack(roan_cli_session *session)
 static void show_stream(roan_cli_session *session)
 {
     roan_error error;
-    roan_status status = ROAN_E_TIMEOUT; /* an ACK is due now, and whenever nothing came for a while */
+    roan_status status = ROAN_E_TIMEOUT; /* an ACK is due: now, and after each silence */
 
     session->connection.timeout_ms = ACK_EVERY_MS;
     while (status == ROAN_OK || status == ROAN_E_TIMEOUT) {

@@ -1,7 +1,8 @@
 /* cli/mode_scan.c: --scan, the names of the keys, one per line.
  *
- * At a terminal names are quoted; elsewhere they are written as they are, so that they can be piped into
- * other programs. A key may be shown twice when the table is resized meanwhile: that is SCAN's contract.
+ * At a terminal names are quoted; elsewhere they are written as they are, so that they can be piped
+ * into other programs. A key may be shown twice when the table is resized meanwhile: that is SCAN's
+ * contract.
  */
 #include "cli/mode.h"
 

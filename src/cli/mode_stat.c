@@ -1,8 +1,8 @@
 /* cli/mode_stat.c: --stat, one line of figures per second.
  *
- * Everything comes from INFO; a figure the server does not report is shown as 0. Keys are summed over
- * the databases. The column of requests shows the difference to the line before. The headline is
- * repeated every HEADLINE_EVERY lines. A lost connection ends the mode.
+ * Everything comes from INFO; a figure the server does not report is shown as 0. Keys are summed
+ * over the databases. The column of requests shows the difference to the line before. The headline
+ * is repeated every HEADLINE_EVERY lines. A lost connection ends the mode.
  */
 #include "cli/mode.h"
 
@@ -61,7 +61,8 @@ static void print_line(const char *report, int64_t *requests)
                                        sizeof text));
     printf(" %-8" PRId64, find_figure(report, "connected_clients"));
     printf("%-8" PRId64, find_figure(report, "blocked_clients"));
-    snprintf(text, sizeof text, "%" PRId64 " (+%" PRId64 ")", now, *requests == 0 ? 0 : now - *requests);
+    snprintf(text, sizeof text, "%" PRId64 " (+%" PRId64 ")", now,
+             *requests == 0 ? 0 : now - *requests);
     printf("%-19s", text);
     *requests = now;
     printf(" %-12" PRId64, find_figure(report, "total_connections_received"));

@@ -1,8 +1,9 @@
 /* cli/options.c: the command line, one row per option.
  *
- * A row names the option, what its argument is and where the value goes; what does more than store a
- * value has a function. Options end at the first word that does not begin with '-'. The first problem
- * is printed and ends the parse. Everything that is kept is a copy, freed by roan_cli_options_done.
+ * A row names the option, what its argument is and where the value goes; what does more than store
+ * a value has a function. Options end at the first word that does not begin with '-'. The first
+ * problem is printed and ends the parse. Everything that is kept is a copy, freed by
+ * roan_cli_options_done.
  */
 #include "cli/options.h"
 

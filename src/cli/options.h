@@ -72,7 +72,7 @@ typedef struct roan_cli_options {
     char *pattern;          /* not always a C string: pattern_bytes counts */
     size_t pattern_bytes;
     int64_t scan_count;
-    int64_t mode_number;    /* samples of --memkeys, seconds of --intrinsic-latency; -1: not given */
+    int64_t mode_number;    /* samples of --memkeys, seconds of --intrinsic-latency; or -1 */
     int64_t top;
     char *cursor;
     int64_t pipe_timeout_s;

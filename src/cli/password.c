@@ -1,7 +1,7 @@
 /* cli/password.c: a password typed at the terminal, shown as one '*' per character.
  *
- * The terminal's echo is off while the person types and back on whatever happens: Ctrl-C and Ctrl-D arrive
- * as bytes and end the question. Backspace takes one byte back, Ctrl-U all of them.
+ * The terminal's echo is off while the person types and back on whatever happens: Ctrl-C and Ctrl-D
+ * arrive as bytes and end the question. Backspace takes one byte back, Ctrl-U all of them.
  */
 #include "cli/password.h"
 

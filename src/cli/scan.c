@@ -1,9 +1,9 @@
 /* cli/scan.c: SCAN from cursor to cursor, and questions about the keys it finds.
  *
- * Questions about the keys of one step are sent together and answered together, so a step costs one or
- * two round trips whatever it holds. A key may be gone or be another thing by the time it is asked about:
- * that is told on stderr and counts as size 0. Types this program does not know have no length, and
- * everything else works for them.
+ * Questions about the keys of one step are sent together and answered together, so a step costs one
+ * or two round trips whatever it holds. A key may be gone or be another thing by the time it is
+ * asked about: that is told on stderr and counts as size 0. Types this program does not know have
+ * no length, and everything else works for them.
  */
 #include "cli/scan.h"
 

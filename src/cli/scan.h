@@ -11,8 +11,9 @@ typedef struct roan_cli_scan {
     uint64_t steps;
 } roan_cli_scan;
 
-/* Asks for the next keys with the options' pattern and count. NULL when the walk is over; else an array
- * of keys in elements[1] of the value, which the caller frees. Ends the program when the server fails. */
+/* Asks for the next keys with the options' pattern and count. NULL when the walk is over; else an
+ * array of keys in elements[1] of the value, which the caller frees. Ends the program when the
+ * server fails. */
 roan_value *roan_cli_scan_next(roan_cli_session *session, roan_cli_scan *scan);
 
 /* Sleeps as -i says: every `steps_per_pause` steps. */
@@ -52,6 +53,7 @@ roan_cli_type *roan_cli_types_find(roan_cli_type_list *types, roan_slice name);
 void roan_cli_ask_types(roan_cli_session *session, const roan_value *keys, size_t count,
                         roan_cli_type_list *types, roan_cli_type **ret_types);
 
-/* Asks for lengths (STRLEN, LLEN, ...) or memory of the keys that have a type; 0 where there is none. */
+/* Asks for lengths (STRLEN, LLEN, ...) or memory of the keys that have a type; 0 where there is
+ * none. */
 void roan_cli_ask_sizes(roan_cli_session *session, const roan_value *keys, size_t count,
                         roan_cli_type *const *types, bool is_memory, uint64_t *ret_sizes);

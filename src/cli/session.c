@@ -1,8 +1,9 @@
 /* cli/session.c: connecting, the handshake, and single questions to the server.
  *
- * A connection is made ready in the order AUTH, SELECT, HELLO, from what the session remembers, so that
- * reconnecting restores user, database and protocol. A step that the server refuses is reported on
- * stderr and the session goes on, except under -e, where the program's exit status tells.
+ * A connection is made ready in the order AUTH, SELECT, HELLO, from what the session remembers, so
+ * that reconnecting restores user, database and protocol. A step that the server refuses is
+ * reported on stderr and the session goes on, except under -e, where the program's exit status
+ * tells.
  *
  * Only the handshake is subject to -t beyond connecting: a command may take as long as it needs.
  */
@@ -182,7 +183,8 @@ roan_value *roan_cli_session_must_call(roan_cli_session *session, const char *wo
     return value;
 }
 
-/* One step of the handshake. False when the connection broke; *ret_accepted tells what the server said. */
+/* One step of the handshake. False when the connection broke; *ret_accepted tells what the server
+ * said. */
 static bool run_step(roan_cli_session *session, size_t argc, const roan_slice *argv,
                      const char *failure, bool *ret_accepted)
 {
@@ -265,15 +267,18 @@ bool roan_cli_session_connect(roan_cli_session *session)
         .address_family = options->address_family,
         .timeout_ms = options->timeout_s > 0 ? (int64_t)(options->timeout_s * 1000) : -1,
     };
-    char address[512];
     roan_error error;
 
     roan_cli_session_disconnect(session);
     session->has_handshake_failed = false;
     if (roan_cli_connection_open(&session->connection, &target, &error) != ROAN_OK) {
-        roan_cli_session_print_address(session, address, sizeof address);
         roan_cli_flush();
-        fprintf(stderr, "Could not connect to Redis at %s: %s\n", address, error.text);
+        if (options->socket_path != NULL)
+            fprintf(stderr, "Could not connect to Redis at %s: %s\n", options->socket_path,
+                    error.text);
+        else
+            fprintf(stderr, "Could not connect to Redis at %s:%d: %s\n", session->host,
+                    session->port, error.text);
         return false;
     }
     session->connection.timeout_ms = target.timeout_ms;

@@ -39,8 +39,8 @@ void roan_cli_session_set_address(roan_cli_session *session, const char *host, i
 /* "host:port" or the socket's path. */
 void roan_cli_session_print_address(const roan_cli_session *session, char *out, size_t out_bytes);
 
-/* Connects and brings the server to the state the session remembers: user, database, protocol. False
- * after printing why not. What the server refuses is printed and does not end the session. */
+/* Connects and brings the server to the state the session remembers: user, database, protocol.
+ * False after printing why not. What the server refuses is printed and does not end the session. */
 bool roan_cli_session_connect(roan_cli_session *session);
 void roan_cli_session_disconnect(roan_cli_session *session);
 
@@ -52,8 +52,8 @@ roan_status roan_cli_session_call(roan_cli_session *session, size_t argc, const 
 roan_status roan_cli_session_receive(roan_cli_session *session, roan_value **ret_value,
                                      roan_error *reterr) ROAN_MUST_CHECK;
 
-/* roan_cli_session_call for the modes, which cannot go on without an answer: prints a failure, an error
- * reply included, and ends the program with status 1. The words end with NULL. */
+/* roan_cli_session_call for the modes, which cannot go on without an answer: prints a failure, an
+ * error reply included, and ends the program with status 1. The words end with NULL. */
 roan_value *roan_cli_session_must_call(roan_cli_session *session, const char *word, ...)
     __attribute__((sentinel));
 

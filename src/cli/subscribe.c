@@ -1,10 +1,10 @@
 /* cli/subscribe.c: subscriptions.
  *
- * A subscribing command is confirmed by one message per channel named, arrays in RESP2 and pushes in
- * RESP3, with messages for other channels in between. The last element of a confirmation is the number
- * of subscriptions: channels and patterns counted together, shard channels on their own. An unsubscribing
- * command without names is confirmed once per subscription of its kind, and once when there is none. One
- * reply of any other type (an error, QUEUED) answers the whole command.
+ * A subscribing command is confirmed by one message per channel named, arrays in RESP2 and pushes
+ * in RESP3, with messages for other channels in between. The last element of a confirmation is the
+ * number of subscriptions: channels and patterns counted together, shard channels on their own. An
+ * unsubscribing command without names is confirmed once per subscription of its kind, and once when
+ * there is none. One reply of any other type (an error, QUEUED) answers the whole command.
  */
 #include "cli/subscribe.h"
 

@@ -1,4 +1,5 @@
-/* cli/subscribe.h: commands that are answered with a message per channel, and the messages after them. */
+/* cli/subscribe.h: commands that are answered with a message per channel, and the messages after
+ * them. */
 #pragma once
 
 #include "cli/execute.h"

@@ -1,7 +1,7 @@
 /* cli/text.c: text that grows, and allocation that does not return failure.
  *
- * A command line program cannot go on without memory, so running out ends it with a message and status
- * 1 in one place; callers have no error path for it. Growth at least doubles.
+ * A command line program cannot go on without memory, so running out ends it with a message and
+ * status 1 in one place; callers have no error path for it. Growth at least doubles.
  */
 #include "cli/text.h"
 
@@ -154,7 +154,7 @@ void roan_cli_text_done(roan_cli_text *text)
     *text = (roan_cli_text){0};
 }
 
-void roan_cli_text_write(const roan_cli_text *text, void *stream)
+void roan_cli_text_write(const roan_cli_text *text, FILE *stream)
 {
     if (text->bytes > 0)
         fwrite(text->data, 1, text->bytes, stream);

@@ -1,10 +1,11 @@
-/* cli/text.h: growing text and memory for a program that has nothing better to do than end when memory
- * runs out. */
+/* cli/text.h: growing text and memory for a program that has nothing better to do than end when
+ * memory runs out. */
 #pragma once
 
 #include "roan/base.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 
 /* Zero-initialise; end with roan_cli_text_done. `data` is NULL while nothing was added. */
 typedef struct roan_cli_text {
@@ -20,7 +21,8 @@ void roan_cli_text_put_char(roan_cli_text *text, char c);
 void roan_cli_text_put_spaces(roan_cli_text *text, size_t count);
 void roan_cli_text_printf(roan_cli_text *text, const char *format, ...) ROAN_PRINTF(2, 3);
 
-/* Appends "bytes" in double quotes with everything but printable ASCII escaped, as the server's logs do. */
+/* Appends "bytes" in double quotes with everything but printable ASCII escaped, as the server's
+ * logs do. */
 void roan_cli_text_quote(roan_cli_text *text, roan_slice bytes);
 
 /* The text as a NUL-terminated string, "" when empty; valid until the next change. */
@@ -31,7 +33,7 @@ void roan_cli_text_clear(roan_cli_text *text);
 void roan_cli_text_done(roan_cli_text *text);
 
 /* Writes the text to a stream. */
-void roan_cli_text_write(const roan_cli_text *text, void *stream);
+void roan_cli_text_write(const roan_cli_text *text, FILE *stream);
 
 /* Hands over what was printed to stdout; ends the program when nobody reads it any more. */
 void roan_cli_flush(void);

@@ -140,7 +140,7 @@ bool roan_cli_uri_parse(const char *uri, roan_cli_options *options)
         if (strncasecmp(uri, schemes[i].prefix, prefix_bytes) != 0)
             continue;
         if (schemes[i].is_tls)
-            return complain("This program was built without TLS: use redis:// instead of rediss://.");
+            return complain("This program was built without TLS: rediss:// cannot be used.");
         rest = roan_cli_copy(uri + prefix_bytes);
         is_good = parse_rest(rest, schemes[i].is_unix, options);
         free(rest);

@@ -4,8 +4,8 @@
  *            0        start                            end   capacity
  *
  * Two passes. roan_reply_scan finds the end of the reply at `start`, resuming where it stopped when
- * more bytes arrive, and counts the values it holds. Only then is memory taken, of exactly the right
- * size, and the tree built in a second pass that cannot fail:
+ * more bytes arrive, and counts the values it holds. Only then is memory taken, of exactly the
+ * right size, and the tree built in a second pass that cannot fail:
  *
  *   block:   | adopted buffer or NULL | root | other values ... | copy of the reply's bytes |
  *

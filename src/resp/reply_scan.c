@@ -5,10 +5,10 @@
  *     |   '$' '=' '!' length                  ^
  *     +----------------------> BULK ----------+   length bytes and CRLF are there
  *
- * The state is the offset of the value being read, the pending bulk if there is one, and how many values
- * each open aggregate still waits for. A bulk is skipped without looking inside; a text line remembers
- * how far it was searched; number lines are short and bounded, so reading one again costs a constant.
- * What a length promises is never allocated: memory follows the bytes that really came.
+ * The state is the offset of the value being read, the pending bulk if there is one, and how many
+ * values each open aggregate still waits for. A bulk is skipped without looking inside; a text line
+ * remembers how far it was searched; number lines are short and bounded, so reading one again costs
+ * a constant. What a length promises is never allocated: memory follows the bytes that really came.
  *
  * Invariant: every `left` of an open aggregate is at least 1. Checked where a value ends.
  */
@@ -263,7 +263,8 @@ static line_result finish_bulk(roan_reply_scan *scan, const char *data, size_t b
     return LINE_OK;
 }
 
-/* Reads what begins at `offset`. *ret_ended tells whether that is a value which ended with its line. */
+/* Reads what begins at `offset`. *ret_ended tells whether that is a value which ended with its
+ * line. */
 static line_result scan_header(roan_reply_scan *scan, const char *data, size_t bytes,
                                bool *ret_ended, roan_error *reterr)
 {

@@ -1,7 +1,7 @@
 /* resp/reply_scan.h: finds the end of one reply in bytes that arrive in pieces.
  *
- * Shared by the reader, which builds a tree once a reply is whole, and by roan_replies_skip, which only
- * counts. The limits below are what this library accepts from a server.
+ * Shared by the reader, which builds a tree once a reply is whole, and by roan_replies_skip, which
+ * only counts. The limits below are what this library accepts from a server.
  */
 #pragma once
 
@@ -9,7 +9,8 @@
 
 #include <stdbool.h>
 
-/* Aggregates inside aggregates. Scripts and modules stay far below; recursion over a reply is safe. */
+/* Aggregates inside aggregates. Scripts and modules stay far below; recursion over a reply is safe.
+ * */
 #define ROAN_REPLY_DEPTH_MAX 256
 /* Elements of one aggregate, pairs of one map. */
 #define ROAN_REPLY_COUNT_MAX 4294967295LL
@@ -42,8 +43,8 @@ typedef struct roan_reply_scan {
 /* Prepares for the first byte of a reply. */
 void roan_reply_scan_begin(roan_reply_scan *scan);
 
-/* Goes on with data[0..bytes), which starts at the first byte of the reply and may hold more than it.
- * Between calls the data may move and grow, not change. Never looks at a byte twice more than a
+/* Goes on with data[0..bytes), which starts at the first byte of the reply and may hold more than
+ * it. Between calls the data may move and grow, not change. Never looks at a byte twice more than a
  * constant number of times. */
 roan_scan_result roan_reply_scan_run(roan_reply_scan *scan, const char *data, size_t bytes,
                                      roan_error *reterr) ROAN_MUST_CHECK;

@@ -1,8 +1,9 @@
 /* resp/reply_skip.c: counts whole replies without building them.
  *
- * For programs that send load and only need to know that answers came. Stateless: the caller keeps the
- * bytes behind the last whole reply and passes them again with what came after. A bulk costs the same
- * whatever its length; only an array that arrives in pieces is walked again from its start.
+ * For programs that send load and only need to know that answers came. Stateless: the caller keeps
+ * the bytes behind the last whole reply and passes them again with what came after. A bulk costs
+ * the same whatever its length; only an array that arrives in pieces is walked again from its
+ * start.
  */
 #include "roan/resp.h"
 

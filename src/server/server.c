@@ -130,7 +130,6 @@ void roan_server_stop(roan_server *server, int exit_code)
 /* What a starting thread tells the one that starts it. */
 typedef struct thread_start {
     roan_worker *worker;
-    pthread_barrier_t opened;
     roan_status status;
     roan_error error;
 } thread_start;
@@ -141,35 +140,40 @@ static void *run_thread(void *argument)
     roan_worker *worker = start->worker;
     start->status = roan_worker_open_net(worker, &start->error);
     bool is_open = start->status == ROAN_OK;
-    pthread_barrier_wait(&start->opened); /* `start` is gone after this */
+    pthread_barrier_wait(&worker->opened); /* `start` is gone after this */
     if (is_open)
         roan_worker_run(worker);
     return NULL;
+}
+
+static void join_thread(roan_worker *worker)
+{
+    pthread_join(worker->thread, NULL);
+    pthread_barrier_destroy(&worker->opened);
 }
 
 /* Starts the thread of a worker and waits until its loop is open. */
 static roan_status start_thread(roan_worker *worker, roan_error *reterr)
 {
     thread_start start = {.worker = worker};
-    ROAN_ASSERT(pthread_barrier_init(&start.opened, NULL, 2) == 0);
+    ROAN_ASSERT(pthread_barrier_init(&worker->opened, NULL, 2) == 0);
     int problem = pthread_create(&worker->thread, NULL, run_thread, &start);
     if (problem != 0) {
-        pthread_barrier_destroy(&start.opened);
+        pthread_barrier_destroy(&worker->opened);
         return roan_error_set_errno(reterr, problem, "threads %u: cannot start another one",
                                     worker->server->worker_count);
     }
-    pthread_barrier_wait(&start.opened);
-    pthread_barrier_destroy(&start.opened);
+    pthread_barrier_wait(&worker->opened);
     if (start.status == ROAN_OK)
         return ROAN_OK;
-    pthread_join(worker->thread, NULL);
+    join_thread(worker);
     return roan_error_set(reterr, start.status, "%s", start.error.text);
 }
 
 static void join_threads(roan_server *server, unsigned end)
 {
     for (unsigned i = 1; i < end; i++)
-        pthread_join(server->workers[i].thread, NULL);
+        join_thread(&server->workers[i]);
 }
 
 roan_status roan_server_start(roan_server *server, roan_error *reterr)

@@ -35,6 +35,7 @@ struct roan_worker {
     roan_lane *lane;
     roan_net *net;
     pthread_t thread;
+    pthread_barrier_t opened; /* its thread has opened the loop, or failed to; of all but worker 0 */
     roan_connection *dirty;   /* has output to hand over */
     roan_connection *fed;     /* has input in the current batch */
     roan_connection *ready;   /* may go on with its unread input */

@@ -1,4 +1,5 @@
-/* Fuzz target: the reply reader and the skipper must agree on any bytes, whatever pieces they come in.
+/* Fuzz target: the reply reader and the skipper must agree on any bytes, whatever pieces they come
+ * in.
  *
  * The first input byte chooses the size of the pieces. Both readings are reduced to a hash over the
  * trees, which also touches every byte that a tree points to.

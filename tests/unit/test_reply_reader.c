@@ -1,7 +1,8 @@
 /* Tests of the reply reader, the reply skipper and the request writer.
  *
- * Every stream is fed whole, byte by byte and in odd pieces, and must give the same trees, printed here as
- * text. Skipping runs against an unreadable page directly behind the bytes. Run as a cmocka program.
+ * Every stream is fed whole, byte by byte and in odd pieces, and must give the same trees, printed
+ * here as text. Skipping runs against an unreadable page directly behind the bytes. Run as a cmocka
+ * program.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,7 +69,8 @@ static size_t print_value(const roan_value *value, char *out, size_t used)
     return used;
 }
 
-/* Reads `stream` in pieces of `piece` bytes; every tree as a line, then "!text" if the stream broke. */
+/* Reads `stream` in pieces of `piece` bytes; every tree as a line, then "!text" if the stream
+ * broke. */
 static char *read_all(const char *stream, size_t bytes, size_t piece)
 {
     roan_reply_reader *reader = roan_reply_reader_create();
@@ -314,7 +316,8 @@ static double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* Feeds `total` bytes of the repeated pattern after `header` in 16 KB pieces; one reply must come. */
+/* Feeds `total` bytes of the repeated pattern after `header` in 16 KB pieces; one reply must come.
+ * */
 static double time_large_reply(const char *header, const char *pattern, size_t total, size_t count)
 {
     enum { PIECE_BYTES = 16384 };
