@@ -1,9 +1,10 @@
 /* roan/resp.h: RESP2 and RESP3 for clients: write requests into a buffer, read replies from bytes.
  *
  * Pure functions over memory: no socket, no clock, no global state. One reader belongs to one
- * thread. Follows the RESP specification of the Redis and Valkey documentation. Refused with an error
- * that says so: streamed replies ('?' as a length), aggregates nested deeper than 256, bulks above 64
- * GiB, aggregates of more than 2^32 - 1. Memory follows the bytes that came, never an announced length.
+ * thread. Follows the RESP specification of the Redis and Valkey documentation. Refused with an
+ * error that says so: streamed replies ('?' as a length), aggregates nested deeper than 256, bulks
+ * above 64 GiB, aggregates of more than 2^32 - 1. Memory follows the bytes that came, never an
+ * announced length.
  */
 #ifndef ROAN_RESP_H
 #define ROAN_RESP_H
@@ -42,7 +43,7 @@ struct roan_value {
     char verbatim_format[4]; /* VERBATIM: "txt" or "mkd", terminated */
     int64_t integer;         /* INTEGER */
     double number;           /* DOUBLE */
-    roan_slice text;         /* STATUS, ERROR, BULK, BIG_NUMBER, VERBATIM; DOUBLE as it was written */
+    roan_slice text;         /* STATUS, ERROR, BULK, BIG_NUMBER, VERBATIM; DOUBLE as sent */
     size_t count;            /* ARRAY, SET, PUSH: elements; MAP: pairs */
     roan_value *elements;    /* ARRAY, SET, PUSH: count values; MAP: 2 * count values, key first */
     roan_value *attributes;  /* RESP3 attributes (a MAP) that came before this value, or NULL */
@@ -57,8 +58,8 @@ ROAN_API roan_reply_reader *roan_reply_reader_create(void);
 /* Frees the reader and what it has buffered; accepts NULL; returns NULL. */
 ROAN_API roan_reply_reader *roan_reply_reader_free(roan_reply_reader *reader);
 
-/* Appends bytes that arrived, in pieces of any size; they are copied. The time for a stream is linear
- * in its bytes. ROAN_E_NOMEM, or ROAN_E_PROTOCOL once the stream was found to be broken. */
+/* Appends bytes that arrived, in pieces of any size; they are copied. The time for a stream is
+ * linear in its bytes. ROAN_E_NOMEM, or ROAN_E_PROTOCOL once the stream was found to be broken. */
 ROAN_API roan_status roan_reply_reader_feed(roan_reply_reader *reader, const char *data,
                                             size_t bytes) ROAN_MUST_CHECK;
 

@@ -14,6 +14,13 @@
 #include "engine/engine.h"
 #include "resp/out.h"
 
+/* Keys that were hashed ahead. */
+typedef struct roan_keys_ahead {
+    size_t first, end, step; /* arguments first, first + step, ... below end */
+    uint64_t hash[16];
+    uint32_t stripe[16];
+} roan_keys_ahead;
+
 struct roan_call {
     roan_engine *engine;
     roan_lane *lane;
@@ -25,6 +32,7 @@ struct roan_call {
     roan_out *out;              /* answers go here */
     int64_t now_ms;             /* wall clock; stands still during the call */
     const roan_request *request;
+    roan_keys_ahead *ahead;     /* NULL: none */
     uint64_t dirty;             /* changes made, as the reference counts them */
     bool has_failed;            /* an error was sent */
     bool is_blocked;
@@ -61,6 +69,16 @@ bool roan_call_find_read_untouched(roan_call *call, size_t index, roan_place *pl
 
 /* Any name in any database; its stripe must be held (declared by a key spec, or the call is class X). */
 bool roan_call_find_in(roan_call *call, roan_db *db, roan_slice name, roan_place *place);
+
+/* For commands with many keys: every ROAN_AHEAD_KEYS-th time (i counts from 0) reads ahead the keys argv[first + i * step]
+ * and those that follow, up to argc. Finding them afterwards costs neither a hash nor a wait for memory. */
+#define ROAN_AHEAD_KEYS 16
+void roan_call_read_ahead_slowly(roan_call *call, size_t index, size_t step);
+static inline void roan_call_read_ahead(roan_call *call, size_t i, size_t first, size_t step)
+{
+    if (i % ROAN_AHEAD_KEYS == 0)
+        roan_call_read_ahead_slowly(call, first + i * step, step);
+}
 
 /* True when the key is absent or of the type; otherwise WRONGTYPE was sent. */
 bool roan_call_is_type(roan_call *call, const roan_place *place, roan_type type);

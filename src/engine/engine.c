@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 
 #include "base/macros.h"
+#include "engine/call.h"
 #include "engine/evict.h"
 #include "engine/expire.h"
 #include "engine/logs.h"
@@ -48,6 +49,7 @@ static void lane_init(roan_engine *engine, unsigned index, uint64_t seed)
     lane->engine = engine;
     lane->index = index;
     lane->stats = roan_stats_create();
+    lane->ahead = roan_alloc_zero(sizeof *lane->ahead);
     lane->out_pool.count_max = OUT_POOL_CHUNKS_MAX;
     roan_random_seed(&lane->random, seed + index);
     lane->next_work_us = INT64_MAX;
@@ -62,6 +64,7 @@ static void lane_done(roan_lane *lane)
         mail->deliver(mail, lane);
     }
     roan_stats_free(lane->stats);
+    roan_free(lane->ahead, sizeof *lane->ahead);
     roan_free(lane->timers, lane->timer_capacity * sizeof *lane->timers);
     roan_out_pool_done(&lane->out_pool);
     roan_buffer_done(&lane->scratch);

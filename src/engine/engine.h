@@ -76,6 +76,7 @@ struct roan_lane {
     bool is_paused;                /* some of them are held by CLIENT PAUSE */
     uint32_t expire_db, expire_stripe, expire_slot; /* where active expiry goes on */
     int64_t next_work_us;     /* when roan_lane_work wants to go on; INT64_MAX: nothing is left to do */
+    struct roan_keys_ahead *ahead; /* of the call that runs, engine/call.h */
     roan_buffer scratch;      /* for one command at a time */
     roan_buffer effects;      /* given effects of the call that runs */
     uint64_t dirty;           /* changes not yet added to the engine's */

@@ -60,6 +60,44 @@ static void expire_if_due(roan_call *call, roan_place *place)
     roan_table_find(place->table, place->hash, place->name, &place->spot);
 }
 
+/* Hash and stripe of the key in argv[index], from what is known already where possible. */
+static void hash_key(const roan_call *call, size_t index, uint64_t *ret_hash, uint32_t *ret_stripe)
+{
+    const roan_engine *engine = call->engine;
+    const roan_keys_ahead *ahead = call->ahead;
+    roan_slice name = call->argv[index];
+    if (ahead != NULL && index >= ahead->first && index < ahead->end && (index - ahead->first) % ahead->step == 0) {
+        size_t at = (index - ahead->first) / ahead->step;
+        *ret_hash = ahead->hash[at];
+        *ret_stripe = ahead->stripe[at];
+        return;
+    }
+    *ret_hash = roan_hash(&engine->table_context.secret, name.data, name.bytes);
+    *ret_stripe = roan_key_slot(name) & (engine->stripe_count - 1);
+}
+
+void roan_call_read_ahead_slowly(roan_call *call, size_t index, size_t step)
+{
+    roan_keys_ahead *ahead = call->lane->ahead;
+    const roan_table *tables = call->db->tables;
+    size_t end = ROAN_MIN(call->argc, index + ROAN_AHEAD_KEYS * step), count = 0;
+    call->ahead = NULL;
+    if (end - index <= step)
+        return; /* a single key: dispatch has done it */
+    for (size_t i = index; i < end; i += step, count++) {
+        hash_key(call, i, &ahead->hash[count], &ahead->stripe[count]);
+        roan_table_prefetch_segment(&tables[ahead->stripe[count]], ahead->hash[count]);
+    }
+    for (size_t i = 0; i < count; i++)
+        roan_table_prefetch_slots(&tables[ahead->stripe[i]], ahead->hash[i]);
+    for (size_t i = 0; i < count; i++)
+        roan_table_prefetch_entry(&tables[ahead->stripe[i]], ahead->hash[i]);
+    ahead->first = index;
+    ahead->end = end;
+    ahead->step = step;
+    call->ahead = ahead;
+}
+
 static void find(roan_call *call, size_t index, roan_place *place)
 {
     ROAN_ASSERT(index < call->argc);
@@ -68,9 +106,10 @@ static void find(roan_call *call, size_t index, roan_place *place)
     if (ROAN_LIKELY(index == request->key_index)) {
         locate(call, call->db, name, request->hash, request->stripe, place);
     } else {
-        roan_engine *engine = call->engine;
-        uint64_t hash = roan_hash(&engine->table_context.secret, name.data, name.bytes);
-        locate(call, call->db, name, hash, roan_key_slot(name) & (engine->stripe_count - 1), place);
+        uint64_t hash;
+        uint32_t stripe;
+        hash_key(call, index, &hash, &stripe);
+        locate(call, call->db, name, hash, stripe, place);
     }
     expire_if_due(call, place);
 }

@@ -104,15 +104,24 @@ static unsigned fill_window(const roan_net_socket *socket, struct iovec window[W
     return count;
 }
 
+/* One system call; the kernel takes a single piece without the ceremony of a message. */
+static ssize_t send_once(const roan_net_socket *socket)
+{
+    struct iovec window[WINDOW_IOVECS];
+    unsigned count = fill_window(socket, window);
+    if (ROAN_LIKELY(count == 1))
+        return send(socket->fd, window[0].iov_base, window[0].iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    struct msghdr message = {.msg_iov = window, .msg_iovlen = count};
+    return sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* Sends one turn's worth: 0 when all is out, EAGAIN when the socket buffer is full (an edge will come), EINPROGRESS
  * when it is time for other sockets, else an error. */
 static int send_more(roan_net_socket *socket)
 {
-    struct iovec window[WINDOW_IOVECS];
     size_t sent = 0;
     while (sent < ROAN_NET_SEND_BYTES_PER_TURN) {
-        struct msghdr message = {.msg_iov = window, .msg_iovlen = fill_window(socket, window)};
-        ssize_t bytes = sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t bytes = send_once(socket);
         if (ROAN_LIKELY(bytes >= 0)) {
             if (ROAN_LIKELY(roan_net_advance_sending(socket, (size_t)bytes)))
                 return 0;

@@ -59,7 +59,7 @@ enum {
     BUFFERS_AT_FIRST = 32,
     BUFFER_SKEW = ROAN_CACHE_LINE,  /* neighbours start in different cache sets */
     SWEEP_INTERVAL_US = 50 * 1000,
-    SWEEP_COUNT_MAX = 256,          /* suspects looked at per wait */
+    SWEEP_COUNT_MAX = 512,          /* suspects looked at per wait */
 };
 
 /* What a completion belongs to: the low bits of user_data; the rest is the socket. */
@@ -792,7 +792,9 @@ static roan_status create_buffers(net_uring *net, roan_error *reterr)
         return roan_error_set_errno(reterr, errno, "%u receive buffers of %u bytes", net->buffer_count,
                                     net->buffer_bytes);
     net->lent = roan_alloc(net->buffer_count * sizeof *net->lent);
-    net->headers = roan_alloc(net->ring.sq.ring_entries * sizeof *net->headers);
+    net->headers = roan_alloc(SUBMISSION_ENTRIES * sizeof *net->headers);
+
+    ROAN_IGNORE(madvise(net->buffer_ring, buffer_ring_bytes(net), MADV_DONTFORK)); /* as the ring itself */
 
     struct io_uring_buf_reg registration = {.ring_addr = (uintptr_t)net->buffer_ring,
                                             .ring_entries = net->buffer_count,

@@ -7,6 +7,7 @@ static void delete_keys(roan_call *call, bool is_lazy)
     int64_t deleted = 0;
     for (size_t i = 1; i < call->argc; i++) {
         roan_place place;
+        roan_call_read_ahead(call, i - 1, 1, 1);
         if (!roan_call_find_quiet(call, i, &place))
             continue;
         roan_place_delete(call, &place, is_lazy);

@@ -257,6 +257,7 @@ ROAN_COMMAND(mget, .arity = -2, .flags = ROAN_CMD_READ | ROAN_CMD_FAST, .lock = 
     roan_out_array(call->out, call->argc - 1);
     for (size_t i = 1; i < call->argc; i++) {
         roan_place place;
+        roan_call_read_ahead(call, i - 1, 1, 1);
         if (roan_call_find_read(call, i, &place) && place.entry->type == ROAN_TYPE_STRING)
             reply_string(call, &place);
         else
@@ -269,6 +270,7 @@ static void set_pairs(roan_call *call, size_t first, size_t count, int64_t expir
 {
     for (size_t i = 0; i < count; i++) {
         roan_place place;
+        roan_call_read_ahead(call, i, first, 2);
         roan_call_find_write(call, first + 2 * i, &place);
         store(call, &place, call->argv[first + 2 * i + 1], expiry_ms);
         if (expiry_ms >= 0)
