@@ -6,7 +6,7 @@
  * whose last piece is freed goes back to where pages come from.
  *
  * Invariant 1: pages in a list have 0 < used < capacity.
- * Invariant 2: population[c] counts the live allocations of a class, paged or not.
+ * Invariant 2: population[c] counts the live allocations of a class, paged or not (but for those older than the arena).
  */
 #include "engine/arena.h"
 
@@ -162,7 +162,7 @@ void roan_arena_release(roan_arena *arena, void *memory, size_t bytes, bool is_p
 {
     unsigned class = class_of(bytes);
     if (arena != NULL && class < CLASS_COUNT)
-        arena->population[class]--;
+        arena->population[class] -= arena->population[class] > 0; /* some are older than the arena */
     if (!is_paged) {
         roan_free(memory, bytes);
         return;

@@ -34,6 +34,7 @@ static void free_first(roan_retired *retired, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         retired->bytes -= retired->items[i].bytes;
+        roan_alloc_note_idle(-(int64_t)retired->items[i].bytes);
         roan_free(retired->items[i].memory, retired->items[i].bytes);
     }
     retired->count -= count;
@@ -88,6 +89,7 @@ void roan_retired_add(void *argument, void *memory, size_t bytes)
     uint64_t epoch = atomic_load_explicit(&retired->engine->epoch, memory_order_seq_cst);
     retired->items[retired->count++] = (retired_item){memory, bytes, epoch};
     retired->bytes += bytes;
+    roan_alloc_note_idle((int64_t)bytes); /* as good as free: eviction must not wait for it */
     if (retired->bytes >= COLLECT_BYTES)
         collect(retired);
     pthread_mutex_unlock(&retired->lock);

@@ -27,6 +27,7 @@
 #define SEGMENT_BYTES_MAX 4096u
 #define SLACK_SLOTS_MAX 8u
 #define NEVER UINT32_MAX
+#define ARENA_ENTRIES_MIN 16 /* fewer are left to the allocator: an arena costs as much as they do */
 #define VIEW_DEPTH_SHIFT 48
 #define VIEW_ADDRESS_MASK ((UINT64_C(1) << VIEW_DEPTH_SHIFT) - 1)
 #define COLUMN_UNIT_SHIFT 7 /* 128 ms */
@@ -500,7 +501,7 @@ void roan_table_init(roan_table *table, const roan_table_context *context)
 
 roan_arena *roan_table_arena(roan_table *table)
 {
-    if (ROAN_UNLIKELY(table->arena == NULL))
+    if (ROAN_UNLIKELY(table->arena == NULL) && table->count >= ARENA_ENTRIES_MIN)
         table->arena = roan_arena_create(table->context->pages);
     return table->arena;
 }
@@ -725,12 +726,27 @@ uint64_t roan_table_scan(const roan_table *table, uint64_t from, size_t wanted, 
     return from;
 }
 
+#define DRAWS_MAX 512 /* a balanced directory needs about three */
+
+/* The entry with that many before it in the order of the hash. */
+static roan_entry *entry_by_rank(const roan_table *table, uint64_t rank)
+{
+    size_t at = 0;
+    for (; rank >= segment_at(table, at)->count; at += (size_t)1 << (depth_of(table) - segment_at(table, at)->depth))
+        rank -= segment_at(table, at)->count;
+    const roan_segment *segment = segment_at(table, at);
+    unsigned index = 0;
+    while (segment->slots[index] == 0 || rank-- > 0)
+        index++;
+    return entry_of_word(segment->slots[index]);
+}
+
 roan_entry *roan_table_random(const roan_table *table, roan_random *random)
 {
     if (table->count == 0)
         return NULL;
     unsigned slots = depth_of(table) == 0 ? table->single->capacity : (unsigned)SLOTS_DRAWN;
-    for (;;) { /* ends: at least one in 2^depth * slots draws hits, and loads keep that fraction high */
+    for (unsigned draws = 0; draws < DRAWS_MAX; draws++) {
         size_t at = (size_t)roan_random_below(random, UINT64_C(1) << depth_of(table));
         const roan_segment *segment = segment_at(table, at);
         size_t width = (size_t)1 << (depth_of(table) - segment->depth);
@@ -738,6 +754,7 @@ roan_entry *roan_table_random(const roan_table *table, roan_random *random)
         if (at % width == 0 && index < segment->capacity && segment->slots[index] != 0)
             return entry_of_word(segment->slots[index]);
     }
+    return entry_by_rank(table, roan_random_below(random, table->count)); /* a lopsided directory: keys that do not hash well */
 }
 
 #define SAMPLE_SEGMENTS_MAX 8

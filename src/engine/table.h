@@ -52,7 +52,7 @@ typedef struct roan_spot {
 
 void roan_table_init(roan_table *table, const roan_table_context *context);
 
-/* The arena that entries of this table are made in. */
+/* The arena that entries of this table are made in; NULL while there are few. */
 roan_arena *roan_table_arena(roan_table *table);
 
 /* Frees everything, entries included. The table is empty and usable again. */

@@ -21,8 +21,8 @@ roan_status roan_net_listen_tcp(const char *host, int port, int backlog, bool sh
                                 roan_error *reterr) ROAN_MUST_CHECK;
 
 /* Listens on a socket file with the given permissions (0: as the umask says). A file that a dead server left is
- * replaced; one that somebody listens on, or that is no socket, is left alone (EADDRINUSE). The caller unlinks it at the
- * end. */
+ * replaced; one that somebody listens on, or that is no socket, is left alone (EADDRINUSE). The caller unlinks it at
+ * the end. */
 roan_status roan_net_listen_unix(const char *path, unsigned permissions, int backlog, int *ret_fd,
                                  roan_error *reterr) ROAN_MUST_CHECK;
 

@@ -179,7 +179,7 @@ void roan_net_flush(roan_net *net)
 
 void roan_net_wake(roan_net *net)
 {
-    /* Always a read-modify-write, also over a pending wake: the loop's own exchange then sees what was written before. */
+    /* A read-modify-write also over a pending wake: the loop's own exchange then sees what was written before. */
     if (atomic_exchange(&net->sleep_state, ROAN_NET_WAKE_PENDING) == ROAN_NET_SLEEPING)
         ROAN_IGNORE(eventfd_write(net->wake_fd, 1)); /* fails only when 2^64 - 2 wakes are pending */
 }

@@ -77,8 +77,9 @@ typedef struct roan_net_options {
  * URING fails with a text that says what is missing. NULL options are all zero. */
 roan_status roan_net_create(const roan_net_options *options, roan_net **ret_net, roan_error *reterr) ROAN_MUST_CHECK;
 
-/* On the loop's thread: drops the loop and cancels what is in flight. Sockets that have not reported CLOSED are forgotten: their descriptors
- * are the caller's again. Memory handed to roan_net_send() is no longer looked at. Accepts NULL, returns NULL. */
+/* On the loop's thread: drops the loop and cancels what is in flight. Sockets that have not reported CLOSED are
+ * forgotten: their descriptors are the caller's again. Memory handed to roan_net_send() is no longer looked at. Accepts
+ * NULL, returns NULL. */
 roan_net *roan_net_free(roan_net *net);
 
 /* "io_uring" or "epoll". */

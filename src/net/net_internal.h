@@ -32,8 +32,8 @@ extern const roan_net_backend roan_net_uring_backend;
 
 /* Where the loop's thread is, as wakers see it. Only a sleeping loop needs the eventfd.
  *
- *   RUNNING --begin_sleep()--> SLEEPING --end_sleep()--> RUNNING
- *      \--wake()--> WOKEN <--wake() + eventfd--/         WOKEN --take_wake()/end_sleep()--> RUNNING
+ *     RUNNING --begin_sleep()--> SLEEPING --end_sleep()--> RUNNING
+ *        \--wake()--> PENDING <--wake(), eventfd--/         PENDING --take_wake()--> RUNNING
  */
 enum { ROAN_NET_RUNNING, ROAN_NET_SLEEPING, ROAN_NET_WAKE_PENDING };
 
@@ -42,8 +42,9 @@ struct roan_net {
     int wake_fd;    /* an eventfd; never read: both backends react to the write itself */
     bool lazy_sent;
     _Alignas(ROAN_CACHE_LINE) _Atomic unsigned sleep_state; /* written by other threads: a line of its own */
-    _Alignas(ROAN_CACHE_LINE) char line_end[ROAN_CACHE_LINE];
 };
+
+_Static_assert(sizeof(roan_net) == 2 * ROAN_CACHE_LINE, "what a backend puts behind it starts a new line");
 
 enum {
     ROAN_NET_DEFAULT_BUFFER_COUNT = 256,

@@ -6,10 +6,10 @@
  * Receiving: one multishot receive per socket, filling buffers the kernel takes from a ring shared by all. A receive
  * ends when buffers run out, the completion queue is full, or it is cancelled; the socket then goes on the ready list,
  * and run_ready() is the one place where receives and accepts are armed. A socket that found no buffer (STARVED) waits
- * in `starved` until some come back, and no more of them are armed than there are buffers.
+ * in `starved` or `fed` until some come back, and no more of them are armed than there are buffers.
  *
  *                  run_ready()            completion without MORE
- *     ready list ------------> ARMED --------------------------------> ready list (or starved, delayed, nothing)
+ *     ready list ------------> ARMED --------------------------------> ready list (or starved, fed, delayed, nothing)
  *
  * Sending: two ways.
  *   fast: MSG_DONTWAIT | MSG_WAITALL with CQE_SKIP_SUCCESS. The kernel executes it inside the enter that submits it and
@@ -23,8 +23,9 @@
  *     send() -> FAST in sending list --resolve_sends()--> SENT | SEND_FAILED | slow --completion--> SENT | SEND_FAILED
  *
  * Invariant 1: socket->operations counts the completions still to come plus one while the socket is in the sending
- *              list; CLOSED is reported only at zero, so no completion can name memory that was given back.
- * Invariant 2: a socket is LISTED (ready, starved, delayed) or ARMED, never both.
+ *              list; CLOSED is reported only at zero, so no completion can name memory that was given back. Checked by
+ *              report_closed().
+ * Invariant 2: a socket is LISTED (ready, starved, fed, delayed) or ARMED, never both. Checked by arm(), make_ready().
  * Invariant 3: `lent` holds the ids of exactly those buffers the owner may be looking at.
  */
 #include "net/net_internal.h"
@@ -74,7 +75,7 @@ typedef struct net_uring {
     char *buffers;
     size_t buffer_stride;
     unsigned buffer_count, buffer_bytes;
-    unsigned offered;         /* buffers in use: few at first, more when they do not suffice, so that memory stays small */
+    unsigned offered;         /* buffers in use: few at first, so that memory stays small; more when they run out */
     unsigned lent_count;      /* buffers the owner holds */
     uint16_t *lent;           /* their ids */
     struct msghdr *headers;   /* one per submission slot */
@@ -187,8 +188,8 @@ static void make_ready(net_uring *net, roan_net_socket *socket)
         roan_net_list_push(&net->ready, socket);
 }
 
-/* For one that found no buffer. Who got something last time comes after all that got nothing, or one flood that is first
- * in line would take every buffer every time. */
+/* For one that found no buffer. Who got something last time comes after all that got nothing, or one flood that is
+ * first in line would take every buffer every time. */
 static void make_starved(net_uring *net, roan_net_socket *socket)
 {
     roan_net_list_push(socket->flags & FED ? &net->fed : &net->starved, socket);
@@ -228,11 +229,15 @@ static void finish_closing(roan_net_batch *batch, roan_net_socket *socket)
         report_closed(batch, socket);
 }
 
-/* Arms what waits to be armed and reports the closed sockets that had nothing in flight. */
+/* Arms what waits to be armed and reports the closed sockets that had nothing in flight. Brings more buffers into use
+ * when there were too few since the last turn. */
 static void run_ready(net_uring *net, roan_net_batch *batch)
 {
+    bool is_short = net->starved.first != NULL || net->fed.first != NULL;
+    if (ROAN_UNLIKELY(is_short) && net->offered < net->buffer_count)
+        offer_buffers(net, net->offered * 2);
     unsigned free_buffers = net->offered - net->lent_count;
-    if (free_buffers > 0) {
+    if (ROAN_UNLIKELY(is_short) && free_buffers > 0) {
         roan_net_list_append(&net->ready, &net->starved);
         roan_net_list_append(&net->ready, &net->fed);
     }
@@ -377,7 +382,6 @@ static void complete_receive(net_uring *net, roan_net_batch *batch, roan_net_soc
     return_buffer(net, cqe);
     switch (-cqe->res) {
     case ENOBUFS:
-        offer_buffers(net, net->offered * 2);
         socket->flags |= STARVED;
         make_starved(net, socket);
         return;
@@ -442,7 +446,9 @@ static bool prepare_send(net_uring *net, struct io_uring_sqe *sqe, const roan_ne
     if (count == 1) {
         size_t bytes = first->iov_len - socket->sending_offset;
         size_t turn_bytes = ROAN_MIN(bytes, (size_t)ROAN_NET_SEND_BYTES_PER_TURN);
-        const char *data = socket->sending_offset > 0 ? (char *)first->iov_base + socket->sending_offset : first->iov_base;
+        const char *data = first->iov_base;
+        if (socket->sending_offset > 0)
+            data += socket->sending_offset;
         io_uring_prep_send(sqe, socket->fd, data, turn_bytes, flags);
         return socket->sending_count == 1 && turn_bytes == bytes;
     }

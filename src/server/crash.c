@@ -4,7 +4,7 @@
  * stack walker, which was called once before so that it need not be loaded. Each thread has a stack of its own for the
  * handler, as the ordinary one may be what overflowed. The variables are the process's, as its signal handlers are.
  *
- * The report names addresses in the form PROGRAM(+0xOFFSET): `addr2line -e PROGRAM 0xOFFSET` makes lines of them.
+ * The stack's addresses have the form TITLE(+0xOFFSET): `addr2line -e PROGRAM 0xOFFSET` makes lines of them.
  */
 #include "server/crash.h"
 
@@ -80,6 +80,11 @@ static void report(int fd, int number, const siginfo_t *info)
         put_number(fd, ", sent by process ", info->si_pid);
     else if (info->si_code > 0)
         put_address(fd, ", address ", (uint64_t)(uintptr_t)info->si_addr);
+    char program[PATH_MAX];
+    ssize_t bytes = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[bytes < 0 ? 0 : bytes] = '\0';
+    put(fd, ", program ");
+    put(fd, program);
     put(fd, "\nstack:\n");
     backtrace_symbols_fd(frames, backtrace(frames, FRAMES_MAX), fd);
     put(fd, "=== Please report this with the lines above. ===\n");

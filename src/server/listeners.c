@@ -12,6 +12,7 @@
 #include "net/address.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -196,7 +197,10 @@ static roan_status want_unix(roan_listeners *listeners, const roan_config *confi
         return roan_error_set(reterr, status, "cannot listen on unixsocket '%s': %s%s", config->unixsocket,
                               problem.os_errno != 0 ? strerror(problem.os_errno) : problem.text,
                               problem.os_errno == EADDRINUSE ? "; another server listens on it, or it is no socket" : "");
-    add_listener(listeners, fd, config->unixsocket, 0);
+    char path[PATH_MAX]; /* `dir` may change before it is removed */
+    bool is_absolute = config->unixsocket[0] == '/';
+    snprintf(path, sizeof path, "%s%s%s", is_absolute ? "" : config->dir, is_absolute ? "" : "/", config->unixsocket);
+    add_listener(listeners, fd, path, 0);
     return ROAN_OK;
 }
 

@@ -1,18 +1,25 @@
-/* test_process.c: the process as others see it: its title, and what a supervisor hears. */
+/* test_process.c: the process as others see it: its title, what a supervisor hears, its log, its last words. */
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "server/crash.h"
 #include "server/files.h"
+#include "server/log.h"
 #include "server/process.h"
 
 static void assert_title(const roan_config *config, const char *expected)
@@ -132,6 +139,105 @@ static void a_score_is_raised_and_given_back(void **state)
     roan_config_done(&config);
 }
 
+/* A sanitizer handles crashes by itself. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+static volatile int depth_max = 1 << 30;
+
+static __attribute__((noinline)) int overflow(int depth)
+{
+    volatile char room[4096];
+    room[0] = (char)depth;
+    return depth >= depth_max ? 0 : overflow(depth + 1) + room[0];
+}
+
+static void *overflow_in_thread(void *unused)
+{
+    roan_crash_enter_thread();
+    depth_max -= overflow(0);
+    roan_crash_leave_thread();
+    return unused;
+}
+
+static void an_overflowing_stack_is_reported(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/roan-test-crash-XXXXXX";
+    int fd = mkstemp(path), end;
+    assert_true(fd >= 0);
+    pid_t child = fork();
+    if (child == 0) {
+        pthread_t thread;
+        struct rlimit no_core = {0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        for (int number = 1; number < 32; number++)
+            signal(number, SIG_DFL); /* what the test library watches for */
+        roan_crash_watch(path, true);
+        if (pthread_create(&thread, NULL, overflow_in_thread, NULL) == 0)
+            pthread_join(thread, NULL);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, &end, 0), child);
+    assert_true(WIFSIGNALED(end));
+    assert_int_equal(WTERMSIG(end), SIGSEGV);
+    char text[16384];
+    ssize_t bytes = read(fd, text, sizeof text - 1);
+    assert_true(bytes > 0);
+    text[bytes] = '\0';
+    assert_non_null(strstr(text, "crashed by SIGSEGV"));
+    assert_non_null(strstr(text, ", address 0x"));
+    assert_non_null(strstr(text, "test_process\nstack:\n"));
+    close(fd);
+    unlink(path);
+}
+#define CRASH_TESTS cmocka_unit_test(an_overflowing_stack_is_reported),
+#else
+#define CRASH_TESTS
+#endif
+
+/* --- the log --- */
+
+static void assert_line(const roan_config *config, int level, const char *text, const char *before_pid,
+                        const char *after_pid)
+{
+    char wanted[512];
+    roan_log log;
+    roan_buffer line = {0};
+    roan_log_init(&log, config);
+    roan_log_format(&log, level, INT64_C(1795226501869000), text, &line);
+    snprintf(wanted, sizeof wanted, "%s%d%s", before_pid, (int)getpid(), after_pid);
+    assert_int_equal(line.bytes, strlen(wanted));
+    assert_memory_equal(line.data, wanted, line.bytes);
+    roan_buffer_done(&line);
+    roan_log_done(&log);
+}
+
+static void log_lines_look_like_the_references(void **state)
+{
+    (void)state;
+    roan_config config;
+    roan_config_init(&config);
+    setenv("TZ", "UTC", 1);
+    tzset();
+    assert_line(&config, ROAN_LOG_NOTICE, "text", "", ":M 21 Nov 2026 02:01:41.869 * text\n");
+    config.log_timestamp_format = ROAN_LOG_TIME_MILLISECONDS;
+    assert_line(&config, ROAN_LOG_WARNING, "a \"b\"", "", ":M 1795226501869 # a \"b\"\n");
+    config.log_format = ROAN_LOG_FORMAT_LOGFMT;
+    assert_line(&config, ROAN_LOG_DEBUG, "a \"b\"",
+                "pid=", " role=primary timestamp=\"1795226501869\" level=debug message=\"a \\\"b\\\"\"\n");
+    config.log_format = ROAN_LOG_FORMAT_JSON;
+    config.log_timestamp_format = ROAN_LOG_TIME_ISO8601;
+    assert_line(&config, ROAN_LOG_VERBOSE, "tab\tend\n\\",
+                "{\"pid\":", ",\"role\":\"primary\",\"timestamp\":\"2026-11-21T02:01:41.869+00:00\",\"level\":\"info\","
+                "\"message\":\"tab\\u0009end\\n\\\\\"}\n");
+    setenv("TZ", "XST-5:30", 1);
+    tzset();
+    assert_line(&config, ROAN_LOG_VERBOSE, "",
+                "{\"pid\":", ",\"role\":\"primary\",\"timestamp\":\"2026-11-21T07:31:41.869+05:30\",\"level\":\"info\","
+                "\"message\":\"\"}\n");
+    roan_config_done(&config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +245,8 @@ int main(void)
         cmocka_unit_test(a_title_is_shown_and_the_environment_stays),
         cmocka_unit_test(systemd_is_told),
         cmocka_unit_test(a_score_is_raised_and_given_back),
+        cmocka_unit_test(log_lines_look_like_the_references),
+        CRASH_TESTS
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

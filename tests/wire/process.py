@@ -18,7 +18,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 import checks  # noqa: E402
-from checks import Skipped, check, expect, expect_equal, main  # noqa: E402
+from checks import Failed, Skipped, check, expect, expect_equal, main  # noqa: E402
 from resp import Connection, plain  # noqa: E402
 from server import free_port, info_fields  # noqa: E402
 
@@ -45,7 +45,10 @@ class Process:
             return file.read()
 
     def wait(self):
-        return self.process.wait(SECONDS_MAX)
+        try:
+            return self.process.wait(SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            raise Failed("it does not end:\n" + self.text()) from None
 
     def connect(self):
         return Connection(self.port, timeout=5)
@@ -133,7 +136,7 @@ def a_socket_file_that_cannot_be_made_is_named(context):
 def an_address_of_another_machine_is_named(context):
     with Process(context, "--bind", "192.0.2.1") as process:
         expect_refused(process, "192.0.2.1", "Cannot assign requested address")
-    with Process(context, "--bind", "-192.0.2.1") as process:
+    with Process(context, "--bind", "-192.0.2.1", "--unixsocket", "") as process:
         expect_refused(process, "nowhere to listen")
 
 
@@ -194,8 +197,9 @@ def without_io_uring_auto_takes_epoll_and_says_why(context):
 @check()
 def a_signal_ends_the_server_in_order(context):
     for number, name in ((signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGINT")):
-        with Process(context, "--unixsocket", "{dir}/socket", "--pidfile", "pid") as process:
+        with Process(context, "--unixsocket", "socket", "--pidfile", "pid") as process:
             process.until_ready()
+            expect(os.path.exists(process.dir + "/socket"), "there is no socket file")
             expect_equal(process.text("pid"), "%d\n" % process.process.pid, "the pidfile")
             with process.connect() as client:
                 client.call("SET", "k", "v")
@@ -229,17 +233,22 @@ def a_second_signal_ends_it_at_once(context):
         client.close()
 
 
+def expect_crash(process, number):
+    process.process.send_signal(number)
+    code = process.wait()
+    if "Sanitizer" in process.text():
+        raise Skipped("a sanitizer handles crashes")
+    expect_equal(code, -number, "what it died of")
+
+
 @check()
 def a_crash_is_reported_and_has_its_usual_effect(context):
     for number, name in ((signal.SIGSEGV, "SIGSEGV"), (signal.SIGABRT, "SIGABRT"), (signal.SIGFPE, "SIGFPE")):
         for args, where in (((), "output"), (("--logfile", "log"), "log")):
             with Process(context, *args) as process:
                 process.until_ready(where)
-                process.process.send_signal(number)
-                expect_equal(process.wait(), -number, "what it died of")
+                expect_crash(process, number)
                 text = process.text(where)
-                if "Sanitizer" in text + process.text():
-                    raise Skipped("a sanitizer handles crashes")
                 expect(re.search(r"Roan \d.* crashed by %s" % name, text), text)
                 expect("sent by process %d" % os.getpid() in text, text)
                 expect(len(re.findall(r"\(\+0x[0-9a-f]+\)|\(roan_\w+\+0x|\[0x[0-9a-f]+\]", text)) > 3, text)
@@ -249,15 +258,13 @@ def a_crash_is_reported_and_has_its_usual_effect(context):
 def a_crash_report_can_be_turned_off(context):
     with Process(context, "--crash-log-enabled", "no") as process:
         process.until_ready()
-        process.process.send_signal(signal.SIGSEGV)
-        process.wait()
+        expect_crash(process, signal.SIGSEGV)
         expect("crashed" not in process.text(), process.text())
     with Process(context) as process:
         process.until_ready()
         with process.connect() as client:
             client.call("CONFIG", "SET", "crash-log-enabled", "no")
-        process.process.send_signal(signal.SIGSEGV)
-        expect_equal(process.wait(), -signal.SIGSEGV, "what it died of")
+        expect_crash(process, signal.SIGSEGV)
         expect("crashed" not in process.text(), process.text())
 
 
