@@ -44,6 +44,7 @@ struct roan_cli_editor {
     roan_cli_text line;
     roan_cli_text hint;
     mbstate_t decoder; /* of a character whose bytes arrive one by one */
+    bool erases_echo;
     bool shows_hints;
     bool is_hint_drawn;
     bool is_interrupted;
@@ -308,7 +309,7 @@ static void bind_keys(EditLine *libedit)
         el_set(libedit, EL_BIND, bindings[i][0], bindings[i][1], NULL);
 }
 
-roan_cli_editor *roan_cli_editor_create(int history_lines_max)
+roan_cli_editor *roan_cli_editor_create(int history_lines_max, bool erases_echo)
 {
     roan_cli_editor *editor = roan_cli_alloc(sizeof *editor);
     const char *terminal = getenv("TERM");
@@ -316,6 +317,7 @@ roan_cli_editor *roan_cli_editor_create(int history_lines_max)
     HistEvent event;
 
     set_locale();
+    editor->erases_echo = erases_echo;
     editor->libedit = el_init("roan cli", stdin, stdout, stderr);
     editor->history = history_init();
     if (editor->libedit == NULL || editor->history == NULL)
@@ -361,6 +363,8 @@ roan_cli_input_result roan_cli_editor_read(roan_cli_editor *editor, const char *
     editor->is_interrupted = false;
     roan_cli_interrupt_clear(); /* Ctrl-C that came too late for a command is not meant for us */
     roan_cli_editor_set_raw(editor, true); /* before the prompt invites to type */
+    if (editor->erases_echo)
+        fputs("\r" ERASE_RIGHT, stdout);
     line = el_gets(editor->libedit, &bytes);
     if (editor->is_interrupted) {
         copy_line(editor);

@@ -5,8 +5,9 @@
 
 typedef struct roan_cli_editor roan_cli_editor;
 
-/* An editor on the standard streams, or NULL when the terminal cannot do it. */
-roan_cli_editor *roan_cli_editor_create(int history_lines_max);
+/* An editor on the standard streams, or NULL when the terminal cannot do it. `erases_echo` as for
+ * roan_cli_input_create. */
+roan_cli_editor *roan_cli_editor_create(int history_lines_max, bool erases_echo);
 
 /* Gives the terminal back as it was; accepts NULL. */
 roan_cli_editor *roan_cli_editor_free(roan_cli_editor *editor);

@@ -74,12 +74,12 @@ static void load_history(roan_cli_input *input)
     free(lines);
 }
 
-roan_cli_input *roan_cli_input_create(const char *history_path)
+roan_cli_input *roan_cli_input_create(const char *history_path, bool erases_echo)
 {
     roan_cli_input *input = roan_cli_alloc(sizeof *input);
 
     if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
-        input->editor = roan_cli_editor_create(HISTORY_LINES_MAX);
+        input->editor = roan_cli_editor_create(HISTORY_LINES_MAX, erases_echo);
     input->history_path = roan_cli_copy(history_path);
     if (input->editor != NULL && history_path != NULL)
         load_history(input);

@@ -13,8 +13,9 @@ typedef enum roan_cli_input_result {
 } roan_cli_input_result;
 
 /* With a terminal: editing, history in `history_path` (NULL: none), completion and hints. Else
- * lines as they come. Never NULL. */
-roan_cli_input *roan_cli_input_create(const char *history_path);
+ * lines as they come. `erases_echo`: what is printed always ends its row, so anything in front of a
+ * prompt is the echo of keys pressed too early, and is erased. Never NULL. */
+roan_cli_input *roan_cli_input_create(const char *history_path, bool erases_echo);
 roan_cli_input *roan_cli_input_free(roan_cli_input *input);
 
 /* Reads a line without its end. The line belongs to the input until the next call. */

@@ -302,7 +302,7 @@ int roan_cli_interactive(roan_cli_session *session)
     char *history_path = user_file("ROANCLI_HISTFILE", "REDISCLI_HISTFILE", ".roancli_history");
     prompt_loop loop = {.session = session};
 
-    loop.input = roan_cli_input_create(history_path);
+    loop.input = roan_cli_input_create(history_path, is_tty_format(&loop));
     free(history_path);
     session->is_interactive = true;
     if (roan_cli_input_is_terminal(loop.input)) {

@@ -690,19 +690,26 @@ def hints_show_the_arguments(bench, terminal, prompt):
     expect_text(terminal, "OK")
     require(prompt + "> set k v" in terminal.screen(), "the hint is gone from the line that was entered")
     terminal.type(":set nohints\r")
+    expect_row(terminal, prompt + ">")
     terminal.type("get")
     expect_row(terminal, prompt + "> get")
 
 
 @at_terminal
 def tab_completes_commands(bench, terminal, prompt):
-    terminal.type(":set nohints\rstrl\t")
+    # Every line waits for its prompt: between two prompts the terminal itself takes what is typed.
+    terminal.type(":set nohints\r")
+    expect_row(terminal, prompt + ">")
+    terminal.type("strl\t")
     expect_row(terminal, prompt + "> strlen")
     terminal.type("str\r")
     expect_text(terminal, "(integer) 5")
+    expect_row(terminal, prompt + ">")
     terminal.type("EXIS\t")
     expect_text(terminal, "> EXISTS")
-    terminal.type("str\rmge\t")
+    terminal.type("str\r")
+    expect_row(terminal, prompt + ">")
+    terminal.type("mge\t")
     expect_row(terminal, prompt + "> mget")
     terminal.type("\x15help @str\t")
     expect_text(terminal, "> help @str")
@@ -747,7 +754,9 @@ def history_comes_back_and_keeps_no_secrets(bench, terminal, prompt):
     expect_text(terminal, '"two"')
     terminal.type("\x1b[A\x1b[A")
     expect_text(terminal, "> PING one")
-    terminal.type("\r\x04")
+    terminal.type("\r")
+    expect_row(terminal, prompt + ">")
+    terminal.type("\x04")
     require(terminal.wait_end() == 0, "Ctrl-D leaves")
     with open(os.path.join(bench.home, "history"), encoding="utf-8") as file:
         lines = file.read().split("\n")
