@@ -98,6 +98,16 @@ void roan_place_set_integer(roan_call *call, roan_place *place, int64_t value);
 /* Makes the string (or an absent key) `bytes` long, keeping what it has, zero-filled behind; returns its bytes to be
  * written to. NULL: there is no memory for it (an error was sent). Integers become text. */
 char *roan_place_resize_string(roan_call *call, roan_place *place, size_t bytes);
+/* The value of a key that is there and is no string. */
+static inline roan_value roan_place_value(const roan_place *place)
+{
+    return roan_entry_value(place->entry);
+}
+/* The value at the place was changed by its type's functions and is this one now. */
+void roan_place_store(roan_call *call, roan_place *place, roan_value value);
+/* Makes the key one of this type and value, which the keyspace owns from now on: new, or in place of whatever was there.
+ * expiry_ms as above. */
+void roan_place_create(roan_call *call, roan_place *place, roan_type type, roan_value value, int64_t expiry_ms);
 /* Puts an entry (with this place's name) where the old one was, which is freed. */
 void roan_place_put(roan_call *call, roan_place *place, roan_entry *entry);
 /* Takes the key out and frees it (big values in the background when `is_lazy`). */

@@ -105,7 +105,7 @@ void roan_request_prefetch_slots(const roan_request *request)
 void roan_request_prefetch_entry(const roan_request *request)
 {
     if (request->key_index != 0)
-        roan_table_prefetch_entry(request->table, request->hash);
+        roan_table_prefetch_item(request->table, request->hash);
 }
 
 /* ---- refusing ---- */

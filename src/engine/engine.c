@@ -13,6 +13,7 @@
 #include "engine/logs.h"
 #include "engine/retire.h"
 #include "engine/stats.h"
+#include "types/element.h"
 
 #define OUT_POOL_CHUNKS_MAX 64
 #define STRIPES_ONE_LANE 16
@@ -71,6 +72,35 @@ static void lane_done(roan_lane *lane)
     roan_buffer_done(&lane->effects);
 }
 
+void roan_engine_take_limits(roan_engine *engine)
+{
+    const roan_config *config = &engine->config;
+    roan_type_context *types = &engine->types;
+    types->hash_entries_max = (size_t)config->hash_max_listpack_entries;
+    types->hash_value_bytes_max = config->hash_max_listpack_value;
+    types->set_int_entries_max = (size_t)config->set_max_intset_entries;
+    types->set_entries_max = (size_t)config->set_max_listpack_entries;
+    types->set_value_bytes_max = (size_t)config->set_max_listpack_value;
+    types->zset_entries_max = (size_t)config->zset_max_listpack_entries;
+    types->zset_value_bytes_max = config->zset_max_listpack_value;
+    types->list_size = config->list_max_listpack_size;
+    types->list_compress_depth = config->list_compress_depth;
+    types->stream_node_bytes_max = config->stream_node_max_bytes;
+    types->stream_node_entries_max = (size_t)config->stream_node_max_entries;
+}
+
+/* Tables inside of values: like those of keys, but nobody looks at them without the stripe. */
+static void init_types(roan_engine *engine)
+{
+    roan_type_context *types = &engine->types;
+    types->elements = types->fields = (roan_table_context){.secret = engine->table_context.secret,
+                                                           .epoch_ms = engine->table_context.epoch_ms,
+                                                           .pages = engine->table_context.pages};
+    types->elements.ops = &roan_element_table_ops;
+    types->fields.ops = &roan_field_table_ops;
+    roan_engine_take_limits(engine);
+}
+
 roan_engine *roan_engine_create(const roan_engine_options *options)
 {
     roan_engine *engine = roan_alloc_aligned(ROAN_CACHE_LINE, sizeof *engine);
@@ -88,6 +118,7 @@ roan_engine *roan_engine_create(const roan_engine_options *options)
     uint64_t seed = options->seed != 0 ? options->seed : roan_random_entropy();
     roan_hash_secret_init(&engine->table_context.secret, hash_seed(&engine->config, seed));
     engine->started_ms = roan_clock_wall_us(engine->clock) / 1000;
+    engine->table_context.ops = &roan_entry_table_ops;
     engine->table_context.epoch_ms = engine->started_ms;
     engine->table_context.pages = roan_page_pool_create();
     engine->epoch = 1;
@@ -96,6 +127,7 @@ roan_engine *roan_engine_create(const roan_engine_options *options)
         engine->table_context.retire = roan_retired_add;
         engine->table_context.retire_context = engine->retired;
     }
+    init_types(engine);
     engine->next_session_id = 1;
     engine->active_expire_is_on = true;
     engine->logs = roan_logs_create();

@@ -20,7 +20,8 @@
 #include "engine/config.h"
 #include "engine/lock.h"
 #include "engine/session.h"
-#include "engine/table.h"
+#include "engine/entry.h"
+#include "types/context.h"
 
 struct roan_host_info; /* engine/info.h */
 struct roan_stats;     /* engine/stats.h */
@@ -90,7 +91,8 @@ struct roan_engine {
     roan_host host;
     _Atomic uint64_t epoch;   /* for engine/retire.h */
     struct roan_retired *retired; /* memory that lanes may still be looking at; NULL with one lane */
-    roan_table_context table_context; /* the secret of the key hash, and when expiry columns begin */
+    roan_table_context table_context; /* of the tables of keys: the secret of the hash, and when expiry columns begin */
+    roan_type_context types;  /* what the values share */
     unsigned lane_count;
     roan_lane *lanes;
     unsigned stripe_count;    /* a power of two, at most ROAN_SLOT_COUNT */
@@ -140,6 +142,9 @@ roan_table *roan_tables_create(roan_engine *engine);
 /* Keys in a database; exact with the gate shut. */
 uint64_t roan_db_count(const roan_engine *engine, const roan_db *db);
 uint64_t roan_db_expiring_count(const roan_engine *engine, const roan_db *db);
+
+/* The configuration changed: copies the limits of compact encodings for the types. The gate is shut. */
+void roan_engine_take_limits(roan_engine *engine);
 
 /* Looks whether more memory is in use than ever before. Any lane. */
 void roan_engine_note_memory(roan_engine *engine);

@@ -1,7 +1,7 @@
 /* engine/entry.c: making, copying, moving and freeing entries; see entry.h for the layout.
  *
- * Other types plug in through one row each in `type_operations`: how to free, copy and weigh a value that sits behind
- * the pointer in the value slot.
+ * Other types plug in through one row each in `type_ops`: how to free, copy and weigh a value that sits behind the
+ * pointer in the value slot.
  */
 #include "engine/entry.h"
 
@@ -10,53 +10,60 @@
 #define EMBSTR_BYTES_MAX 113u    /* see inline_encoding */
 #define EMBSTR_KEY_BYTES_SHORT 31u
 
-/* What the engine must know of a value behind a pointer. */
-typedef struct type_operation {
-    const char *name;
-    void (*free_value)(const roan_entry *entry);
-    void *(*copy_value)(const roan_entry *entry);
-    size_t (*memory)(const roan_entry *entry, size_t samples);
-    size_t (*effort)(const roan_entry *entry);
-} type_operation;
+/* A string's value is the entry's own business; other types bring their row. */
+static const roan_type_ops *const type_ops[ROAN_TYPE_COUNT] = {
+    [ROAN_TYPE_STRING] = NULL,
+};
 
-static void free_string(const roan_entry *entry)
+static const char *const type_names[ROAN_TYPE_COUNT] = {
+#define TYPE_NAME(name, text) [ROAN_TYPE_##name] = (text),
+    ROAN_TYPE_LIST_OF(TYPE_NAME)
+#undef TYPE_NAME
+};
+
+static const roan_type_ops *ops_of(const roan_entry *entry)
 {
-    if (entry->encoding == ROAN_STRING_BLOB)
+    ROAN_ASSERT(entry->type < ROAN_TYPE_COUNT && type_ops[entry->type] != NULL);
+    return type_ops[entry->type];
+}
+
+static void free_value(const roan_entry *entry)
+{
+    if (entry->type != ROAN_TYPE_STRING)
+        ops_of(entry)->free_value(roan_entry_value(entry));
+    else if (entry->encoding == ROAN_STRING_BLOB)
         roan_blob_free(roan_entry_pointer(entry));
 }
 
-static void *copy_string(const roan_entry *entry)
+/* What goes into the value slot of a copy. */
+static void copy_value(roan_entry *copy, const roan_entry *entry)
 {
-    if (entry->encoding != ROAN_STRING_BLOB)
-        return roan_entry_pointer(entry); /* an integer: the eight bytes are the value */
-    const roan_blob *blob = roan_entry_pointer(entry);
-    roan_blob *copy = roan_blob_create(blob->bytes, blob->bytes);
-    memcpy(copy->data, blob->data, blob->bytes);
-    return copy;
+    if (entry->type != ROAN_TYPE_STRING) {
+        roan_value value = ops_of(entry)->copy_value(roan_entry_value(entry));
+        copy->encoding = value.encoding & 15;
+        roan_entry_set_pointer(copy, value.data);
+    } else if (entry->encoding == ROAN_STRING_BLOB) {
+        const roan_blob *blob = roan_entry_pointer(entry);
+        roan_blob *twin = roan_blob_create(blob->bytes, blob->bytes);
+        memcpy(twin->data, blob->data, blob->bytes);
+        roan_entry_set_pointer(copy, twin);
+    }
 }
 
-static size_t string_memory(const roan_entry *entry, size_t samples)
+static size_t value_memory(const roan_entry *entry, size_t samples)
 {
-    (void)samples;
+    if (entry->type != ROAN_TYPE_STRING)
+        return ops_of(entry)->memory(roan_entry_value(entry), samples);
     if (entry->encoding != ROAN_STRING_BLOB)
         return 0;
     const roan_blob *blob = roan_entry_pointer(entry);
     return roan_alloc_good_size(sizeof *blob + blob->capacity);
 }
 
-static const type_operation type_operations[ROAN_TYPE_COUNT] = {
-    [ROAN_TYPE_STRING] = {"string", free_string, copy_string, string_memory, NULL},
-    [ROAN_TYPE_LIST] = {.name = "list"},
-    [ROAN_TYPE_SET] = {.name = "set"},
-    [ROAN_TYPE_ZSET] = {.name = "zset"},
-    [ROAN_TYPE_HASH] = {.name = "hash"},
-    [ROAN_TYPE_STREAM] = {.name = "stream"},
-};
-
 const char *roan_type_name(roan_type type)
 {
     ROAN_ASSERT(type < ROAN_TYPE_COUNT);
-    return type_operations[type].name;
+    return type_names[type];
 }
 
 roan_blob *roan_blob_create(size_t bytes, size_t capacity)
@@ -217,7 +224,7 @@ roan_entry *roan_entry_copy(roan_arena *arena, const roan_entry *entry, roan_sli
 {
     roan_entry *copy = transplant(arena, entry, key, expires, expiry_ms);
     if (!roan_entry_is_inline(entry))
-        roan_entry_set_pointer(copy, type_operations[entry->type].copy_value(entry));
+        copy_value(copy, entry);
     return copy;
 }
 
@@ -233,7 +240,7 @@ void roan_entry_free(roan_arena *arena, roan_entry *entry)
 {
     size_t bytes = roan_entry_bytes(entry);
     if (!roan_entry_is_inline(entry))
-        type_operations[entry->type].free_value(entry);
+        free_value(entry);
     release(arena, entry, bytes);
 }
 
@@ -241,21 +248,20 @@ void roan_entry_free_with_arena(roan_entry *entry)
 {
     size_t bytes = roan_entry_bytes(entry);
     if (!roan_entry_is_inline(entry))
-        type_operations[entry->type].free_value(entry);
+        free_value(entry);
     if (!(entry->flags & ROAN_ENTRY_PAGED))
         roan_free(entry, bytes);
 }
 
 size_t roan_entry_free_effort(const roan_entry *entry)
 {
-    size_t (*effort)(const roan_entry *) = type_operations[entry->type].effort;
-    return effort == NULL ? 1 : effort(entry);
+    return entry->type == ROAN_TYPE_STRING ? 1 : ops_of(entry)->effort(roan_entry_value(entry));
 }
 
 size_t roan_entry_memory(const roan_entry *entry, size_t samples)
 {
     size_t bytes = roan_arena_good_size(roan_entry_bytes(entry), entry->flags & ROAN_ENTRY_PAGED);
-    return roan_entry_is_inline(entry) ? bytes : bytes + type_operations[entry->type].memory(entry, samples);
+    return roan_entry_is_inline(entry) ? bytes : bytes + value_memory(entry, samples);
 }
 
 size_t roan_entry_string_bytes(const roan_entry *entry)
@@ -286,9 +292,47 @@ static const char *string_encoding_name(const roan_entry *entry)
 
 const char *roan_entry_encoding_name(const roan_entry *entry)
 {
-    ROAN_ASSERT(entry->type == ROAN_TYPE_STRING);
-    return string_encoding_name(entry);
+    return entry->type == ROAN_TYPE_STRING ? string_encoding_name(entry)
+                                           : ops_of(entry)->encoding_name(roan_entry_value(entry));
 }
+
+/* ---- what tables of keys must know ---- */
+
+static roan_slice item_key(const void *item)
+{
+    return roan_entry_key(item);
+}
+
+static int64_t item_due_ms(const void *item, bool *ret_is_own)
+{
+    const roan_entry *entry = item;
+    int64_t due_ms = INT64_MAX;
+    if (entry->type != ROAN_TYPE_STRING && ops_of(entry)->soonest_ms != NULL)
+        due_ms = ops_of(entry)->soonest_ms(roan_entry_value(entry));
+    *ret_is_own = entry->flags & ROAN_ENTRY_EXPIRES;
+    return *ret_is_own ? ROAN_MIN(due_ms, roan_entry_expiry(entry)) : due_ms;
+}
+
+static bool item_is_expired(const void *item, int64_t now_ms)
+{
+    return roan_entry_is_expired(item, now_ms);
+}
+
+static void free_item(void *item)
+{
+    roan_entry_free_with_arena(item);
+}
+
+static void check_item(const void *item)
+{
+    roan_entry_check(item);
+}
+
+const roan_table_ops roan_entry_table_ops = {.key = item_key,
+                                             .due_ms = item_due_ms,
+                                             .is_expired = item_is_expired,
+                                             .free_with_arena = free_item,
+                                             .check = check_item};
 
 void roan_entry_check(const roan_entry *entry)
 {
@@ -297,6 +341,8 @@ void roan_entry_check(const roan_entry *entry)
         ROAN_ASSERT(entry->value_bytes <= ROAN_INLINE_BYTES_MAX);
     else
         ROAN_ASSERT(entry->value_bytes == 0);
+    if (entry->type != ROAN_TYPE_STRING && ops_of(entry)->check != NULL)
+        ops_of(entry)->check(roan_entry_value(entry));
     if (entry->key_bytes > ROAN_KEY_BYTES_SHORT_MAX)
         ROAN_ASSERT(roan_entry_key(entry).bytes > ROAN_KEY_BYTES_SHORT_MAX);
 }

@@ -15,8 +15,9 @@
 
 #include "base/alloc.h"
 #include "base/number.h"
-#include "engine/arena.h"
 #include "roan/base.h"
+#include "types/table.h"
+#include "types/value.h"
 
 /* Types under the reference's names, in its TYPE order. */
 #define ROAN_TYPE_LIST_OF(X)                                                                      \
@@ -170,6 +171,12 @@ roan_entry *roan_entry_copy(roan_arena *arena, const roan_entry *entry, roan_sli
 roan_entry *roan_entry_move(roan_arena *arena, roan_arena *old_arena, roan_entry *entry, roan_slice key, bool expires,
                             int64_t expiry_ms);
 
+/* The value of an entry that is no string, as its type's functions take it. */
+static inline roan_value roan_entry_value(const roan_entry *entry)
+{
+    return (roan_value){.data = roan_entry_pointer(entry), .encoding = entry->encoding};
+}
+
 /* Frees entry and value. */
 void roan_entry_free(roan_arena *arena, roan_entry *entry);
 /* Frees the value only: for an entry whose arena is freed as a whole. Memory outside of pages is freed, too. */
@@ -187,6 +194,9 @@ void roan_entry_inherit_expiry_room(roan_entry *entry);
 /* The name OBJECT ENCODING shows. */
 const char *roan_entry_encoding_name(const roan_entry *entry);
 const char *roan_type_name(roan_type type);
+
+/* What the tables of keys are told of their items. */
+extern const roan_table_ops roan_entry_table_ops;
 
 /* The bytes of a string value; an integer is written to `scratch`. Borrowed until the entry changes. */
 static inline roan_slice roan_entry_string(const roan_entry *entry, char scratch[ROAN_I64_TEXT_MAX])

@@ -110,7 +110,7 @@ typedef struct candidate {
     roan_buffer *name;
 } candidate;
 
-static void consider(candidate *best, roan_lane *lane, roan_db *db, uint32_t stripe, roan_entry *const *entries,
+static void consider(candidate *best, roan_lane *lane, roan_db *db, uint32_t stripe, void *const *entries,
                      size_t count)
 {
     const roan_entry *winner = NULL;
@@ -137,7 +137,7 @@ static void consider_stripe(candidate *best, roan_lane *lane, uint32_t stripe, s
 {
     roan_engine *engine = lane->engine;
     bool is_volatile = policy_is_volatile(engine->config.maxmemory_policy);
-    roan_entry *samples[SAMPLES_MAX];
+    void *samples[SAMPLES_MAX];
     for (int64_t i = 0; i < engine->config.databases; i++) {
         roan_db *db = roan_engine_db_if_used(engine, (unsigned)i);
         if (db == NULL || db->tables[stripe].count == 0)

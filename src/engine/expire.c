@@ -13,10 +13,12 @@
 /* Expires one batch of a table; false when nothing (more) is due in it. */
 static bool expire_batch(roan_lane *lane, roan_db *db, uint32_t stripe)
 {
-    roan_entry *expired[BATCH_ENTRIES];
-    size_t count = roan_table_take_expired(&db->tables[stripe], lane->now_ms, &lane->expire_slot, BATCH_ENTRIES, expired);
-    for (size_t i = 0; i < count; i++)
+    void *expired[BATCH_ENTRIES], *inside[BATCH_ENTRIES];
+    roan_due due = {.max = BATCH_ENTRIES, .taken = expired, .inside = inside};
+    roan_table_take_expired(&db->tables[stripe], lane->now_ms, &lane->expire_slot, &due);
+    for (size_t i = 0; i < due.taken_count; i++)
         roan_keyspace_expire_entry(lane, db, &db->tables[stripe], expired[i]);
+    ROAN_ASSERT(due.inside_count == 0); /* until values with expiring parts exist */
     return lane->expire_slot != 0;
 }
 

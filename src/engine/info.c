@@ -74,7 +74,7 @@ void roan_info_read_memory(roan_engine *engine, const roan_host_info *host, size
 
 int64_t roan_info_average_ttl(roan_lane *lane, const roan_db *db)
 {
-    roan_entry *entries[TTL_SAMPLES_PER_TABLE];
+    void *entries[TTL_SAMPLES_PER_TABLE];
     double sum_ms = 0;
     size_t count = 0;
     uint32_t stripes = lane->engine->stripe_count;

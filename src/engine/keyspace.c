@@ -10,6 +10,12 @@
 #include "engine/expire.h"
 #include "engine/logs.h"
 #include "engine/stats.h"
+#include "types/table_inside.h"
+
+static ROAN_ALWAYS_INLINE roan_slice key_of_item(const void *item)
+{
+    return roan_entry_key(item);
+}
 
 static void locate(roan_call *call, roan_db *db, roan_slice name, uint64_t hash, uint32_t stripe, roan_place *place)
 {
@@ -19,7 +25,7 @@ static void locate(roan_call *call, roan_db *db, roan_slice name, uint64_t hash,
     place->name = name;
     place->hash = hash;
     place->stripe = stripe;
-    place->entry = roan_table_find(place->table, hash, name, &place->spot);
+    place->entry = roan_table_find_with(place->table, hash, name, &place->spot, key_of_item);
 }
 
 void roan_keyspace_free_entry(roan_engine *engine, roan_table *table, roan_entry *entry, bool is_lazy)
@@ -91,7 +97,7 @@ void roan_call_read_ahead_slowly(roan_call *call, size_t index, size_t step)
     for (size_t i = 0; i < count; i++)
         roan_table_prefetch_slots(&tables[ahead->stripe[i]], ahead->hash[i]);
     for (size_t i = 0; i < count; i++)
-        roan_table_prefetch_entry(&tables[ahead->stripe[i]], ahead->hash[i]);
+        roan_table_prefetch_item(&tables[ahead->stripe[i]], ahead->hash[i]);
     ahead->first = index;
     ahead->end = end;
     ahead->step = step;
@@ -237,6 +243,26 @@ void roan_place_set_integer(roan_call *call, roan_place *place, int64_t value)
     bool expires = entry != NULL && entry->flags & ROAN_ENTRY_EXPIRES;
     int64_t expiry_ms = expires ? roan_entry_expiry(entry) : 0;
     roan_place_put(call, place, roan_entry_create_integer(roan_table_arena(place->table), place->name, value, expires, expiry_ms));
+}
+
+void roan_place_store(roan_call *call, roan_place *place, roan_value value)
+{
+    (void)call;
+    roan_entry *entry = place->entry;
+    entry->encoding = value.encoding & 15;
+    roan_entry_set_pointer(entry, value.data);
+    if (entry->type == ROAN_TYPE_HASH) /* its fields may expire at other times than before */
+        roan_table_replace(place->table, place->hash, &place->spot, entry);
+}
+
+void roan_place_create(roan_call *call, roan_place *place, roan_type type, roan_value value, int64_t expiry_ms)
+{
+    const roan_entry *old = place->entry;
+    if (expiry_ms == ROAN_EXPIRY_KEEP)
+        expiry_ms = old != NULL && old->flags & ROAN_ENTRY_EXPIRES ? roan_entry_expiry(old) : ROAN_EXPIRY_NONE;
+    roan_place_put(call, place,
+                   roan_entry_create_pointer(roan_table_arena(place->table), place->name, type, value.encoding, value.data,
+                                             expiry_ms != ROAN_EXPIRY_NONE, expiry_ms));
 }
 
 /* Copies the first bytes of the old value and zeroes the rest. */

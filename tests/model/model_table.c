@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 #include "base/macros.h"
-#include "engine/table.h"
+#include "engine/entry.h"
 
 #define KEYS_MAX 20000
 #define EPOCH_MS INT64_C(1700000000000)
@@ -86,6 +86,7 @@ static void model_init(model *m, size_t count, unsigned shared_bits)
 {
     memset(m, 0, sizeof *m);
     roan_hash_secret_init(&m->context.secret, seed);
+    m->context.ops = &roan_entry_table_ops;
     m->context.epoch_ms = EPOCH_MS;
     m->now_ms = EPOCH_MS + 1000000;
     roan_random_seed(&m->random, seed + count + shared_bits);
@@ -164,7 +165,7 @@ static void note(model *m, model_key *key, roan_entry *entry, int64_t expiry_ms)
 static void find(model *m, model_key *key, roan_spot *spot)
 {
     roan_table_prefetch_slots(&m->table, key->hash);
-    roan_table_prefetch_entry(&m->table, key->hash);
+    roan_table_prefetch_item(&m->table, key->hash);
     assert_ptr_equal(roan_table_find(&m->table, key->hash, name_of(key), spot), key->entry);
 }
 
@@ -215,12 +216,12 @@ static void change_expiry(model *m, model_key *key)
 
 static void take_expired(model *m)
 {
-    roan_entry *expired[16];
-    size_t max = 1 + draw(m, ROAN_COUNT_OF(expired));
+    void *expired[16], *inside[16];
+    roan_due due = {.max = 1 + draw(m, ROAN_COUNT_OF(expired)), .taken = expired, .inside = inside};
     m->now_ms += (int64_t)draw(m, 300);
-    size_t count = roan_table_take_expired(&m->table, m->now_ms, &m->expire_slot, max, expired);
-    assert_true(count <= max);
-    for (size_t i = 0; i < count; i++) {
+    roan_table_take_expired(&m->table, m->now_ms, &m->expire_slot, &due);
+    assert_true(due.taken_count <= due.max && due.inside_count == 0);
+    for (size_t i = 0; i < due.taken_count; i++) {
         model_key *key = key_of_entry(m, expired[i]);
         assert_ptr_equal(key->entry, expired[i]);
         assert_true(key->expiry_ms != NO_EXPIRY && key->expiry_ms <= m->now_ms);
@@ -234,9 +235,10 @@ static void take_all_expired(model *m)
 {
     m->now_ms += 256; /* columns are a little coarse: what is due now is seen then */
     for (unsigned walks = 0; walks < 8;) {
-        roan_entry *expired[16];
-        size_t count = roan_table_take_expired(&m->table, m->now_ms, &m->expire_slot, 16, expired);
-        for (size_t i = 0; i < count; i++) {
+        void *expired[16], *inside[16];
+        roan_due due = {.max = ROAN_COUNT_OF(expired), .taken = expired, .inside = inside};
+        roan_table_take_expired(&m->table, m->now_ms, &m->expire_slot, &due);
+        for (size_t i = 0; i < due.taken_count; i++) {
             note(m, key_of_entry(m, expired[i]), NULL, NO_EXPIRY);
             roan_entry_free(m->table.arena, expired[i]);
         }
@@ -249,8 +251,9 @@ static void take_all_expired(model *m)
 
 /* ---- looking ---- */
 
-static void visit(roan_entry *entry, void *context)
+static void visit(void *item, void *context)
 {
+    const roan_entry *entry = item;
     model *m = context;
     model_key *key = key_of_entry(m, entry);
     assert_ptr_equal(key->entry, entry);
@@ -277,7 +280,7 @@ static void scan_on(model *m)
 
 static void look_around(model *m)
 {
-    roan_entry *sample[8];
+    void *sample[8];
     const roan_entry *entry = roan_table_random(&m->table, &m->random);
     assert_int_equal(entry == NULL, m->present == 0);
     if (entry != NULL)

@@ -60,8 +60,9 @@ static void reply_digest(roan_call *call, const digest *value)
     roan_out_status(call->out, text);
 }
 
-static void visit_entry(roan_entry *entry, void *context)
+static void visit_entry(void *item, void *context)
 {
+    const roan_entry *entry = item;
     digest one = {{0}};
     roan_slice key = roan_entry_key(entry);
     fold_in_order(&one, key.data, key.bytes);

@@ -1,9 +1,6 @@
 /* engine/cmd/keyspace.c: commands about whole databases: counting, listing, scanning, swapping, emptying. */
-#include "engine/call.h"
+#include "engine/cmd/scan_options.h"
 #include "engine/command_keys.h"
-
-#include <errno.h>
-#include <stdlib.h>
 
 ROAN_COMMAND(dbsize, .arity = 1, .flags = ROAN_CMD_READ | ROAN_CMD_FAST, .acl = ROAN_ACL_KEYSPACE,
              .lock = ROAN_LOCK_X, .group = ROAN_GROUP_SERVER, .since = "1.0.0",
@@ -29,25 +26,21 @@ ROAN_COMMAND(randomkey, .arity = 1, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_X,
 
 typedef struct key_filter {
     roan_call *call;
-    roan_slice pattern;  /* data NULL: all */
-    int type;            /* roan_type, or -1: all */
-    size_t sent;
+    roan_scan_options options;
+    size_t visited, sent;
 } key_filter;
 
-static bool pattern_takes_all(roan_slice pattern)
-{
-    return pattern.bytes == 1 && pattern.data[0] == '*';
-}
-
-static void send_key(roan_entry *entry, void *context)
+static void send_key(void *item, void *context)
 {
     key_filter *filter = context;
+    const roan_entry *entry = item;
     roan_slice key = roan_entry_key(entry);
-    if (filter->type >= 0 && entry->type != (unsigned)filter->type)
+    filter->visited++;
+    if (filter->options.type >= 0 && entry->type != (unsigned)filter->options.type)
         return;
     if (roan_entry_is_expired(entry, filter->call->now_ms) && !filter->call->session->import_source)
         return;
-    if (filter->pattern.data != NULL && !roan_glob_match(filter->pattern, key, false))
+    if (!roan_scan_takes(&filter->options, key))
         return;
     roan_out_bulk(filter->call->out, key);
     filter->sent++;
@@ -60,9 +53,9 @@ ROAN_COMMAND(keys, .arity = 2, .flags = ROAN_CMD_READ, .acl = ROAN_ACL_DANGEROUS
              .arguments = "pattern:pattern",
              .tips = "request_policy:all_shards nondeterministic_output_order")
 {
-    key_filter filter = {.call = call, .type = -1};
-    if (!pattern_takes_all(call->argv[1]))
-        filter.pattern = call->argv[1];
+    roan_slice pattern = call->argv[1];
+    bool takes_all = pattern.bytes == 1 && pattern.data[0] == '*';
+    key_filter filter = {.call = call, .options = {.type = -1, .pattern = takes_all ? roan_slice_make(NULL, 0) : pattern}};
     roan_out_mark mark = roan_out_open(call->out);
     for (unsigned i = 0; i < call->engine->stripe_count; i++)
         ROAN_IGNORE(roan_table_scan(&call->db->tables[i], 0, SIZE_MAX, send_key, &filter)); /* always the end */
@@ -73,100 +66,15 @@ ROAN_COMMAND(keys, .arity = 2, .flags = ROAN_CMD_READ, .acl = ROAN_ACL_DANGEROUS
  * position behind the last stripe. */
 #define CURSOR_STRIPE_SHIFT ROAN_SCAN_BITS
 
-typedef struct scan_options {
-    uint64_t cursor;
-    int64_t count;
-    key_filter filter;
-} scan_options;
-
-static bool parse_type(roan_call *call, size_t index, int *ret_type)
+/* Scans from the cursor until COUNT entries were seen; the cursor to go on from, or 0 at the end. */
+static uint64_t scan(key_filter *filter)
 {
-    for (int type = 0; type < ROAN_TYPE_COUNT; type++)
-        if (roan_call_is(call, index, roan_type_name((roan_type)type))) {
-            *ret_type = type;
-            return true;
-        }
-    roan_call_error_printf(call, "ERR unknown type name '%.*s'", ROAN_SLICE_ARG(call->argv[index]));
-    return false;
-}
-
-/* Strictly decimal as a rule, but what strtoull makes of leading blanks, signs and zeroes is accepted as well. */
-static bool parse_cursor(roan_slice text, uint64_t *ret_cursor)
-{
-    char copy[64];
-    int64_t integer;
-    if (roan_parse_i64(text, &integer)) {
-        *ret_cursor = (uint64_t)integer;
-        return integer >= 0;
-    }
-    if (text.bytes == 0 || text.bytes >= sizeof copy)
-        return false;
-    memcpy(copy, text.data, text.bytes);
-    copy[text.bytes] = '\0';
-    char *end;
-    errno = 0;
-    *ret_cursor = strtoull(copy, &end, 10);
-    return errno == 0 && end != copy && end == copy + text.bytes;
-}
-
-static bool parse_scan(roan_call *call, scan_options *options)
-{
-    *options = (scan_options){.count = 10, .filter = {.call = call, .type = -1}};
-    if (!parse_cursor(call->argv[1], &options->cursor)) {
-        roan_call_error(call, "ERR invalid cursor");
-        return false;
-    }
-    for (size_t at = 2; at < call->argc; at += 2) {
-        bool has_value = at + 1 < call->argc;
-        if (has_value && roan_call_is(call, at, "COUNT")) {
-            if (!roan_call_integer(call, at + 1, &options->count, NULL))
-                return false;
-            if (options->count < 1) {
-                roan_call_syntax_error(call);
-                return false;
-            }
-        } else if (has_value && roan_call_is(call, at, "MATCH")) {
-            options->filter.pattern = call->argv[at + 1];
-            if (pattern_takes_all(options->filter.pattern))
-                options->filter.pattern.data = NULL;
-        } else if (has_value && roan_call_is(call, at, "TYPE")) {
-            if (!parse_type(call, at + 1, &options->filter.type))
-                return false;
-        } else if (roan_call_is(call, at, "NOVALUES")) {
-            roan_call_error(call, "ERR NOVALUES option can only be used in HSCAN");
-            return false;
-        } else if (roan_call_is(call, at, "NOSCORES")) {
-            roan_call_error(call, "ERR NOSCORES option can only be used in ZSCAN");
-            return false;
-        } else {
-            roan_call_syntax_error(call);
-            return false;
-        }
-    }
-    return true;
-}
-
-typedef struct scan_visit {
-    key_filter *filter;
-    size_t visited;
-} scan_visit;
-
-static void visit_key(roan_entry *entry, void *context)
-{
-    scan_visit *visit = context;
-    visit->visited++;
-    send_key(entry, visit->filter);
-}
-
-/* Scans from the cursor until `count` entries were seen; the cursor to go on from, or 0 at the end. */
-static uint64_t scan(roan_call *call, scan_options *options)
-{
-    uint64_t stripe = options->cursor >> CURSOR_STRIPE_SHIFT;
-    uint64_t position = options->cursor << (64 - CURSOR_STRIPE_SHIFT);
-    scan_visit visit = {&options->filter, 0};
-    while (stripe < call->engine->stripe_count && visit.visited < (size_t)options->count) {
-        position = roan_table_scan(&call->db->tables[stripe], position, (size_t)options->count - visit.visited, visit_key,
-                                   &visit);
+    const roan_call *call = filter->call;
+    size_t count = filter->options.count;
+    uint64_t stripe = filter->options.cursor >> CURSOR_STRIPE_SHIFT;
+    uint64_t position = filter->options.cursor << (64 - CURSOR_STRIPE_SHIFT);
+    while (stripe < call->engine->stripe_count && filter->visited < count) {
+        position = roan_table_scan(&call->db->tables[stripe], position, count - filter->visited, send_key, filter);
         stripe += position == 0;
     }
     if (stripe >= call->engine->stripe_count)
@@ -183,16 +91,12 @@ ROAN_COMMAND(scan, .arity = -2, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_X,
              .tips = "nondeterministic_output request_policy:special response_policy:special",
              .history = "6.0.0|Filter TYPE.")
 {
-    scan_options options;
-    char cursor[ROAN_I64_TEXT_MAX];
-    if (!parse_scan(call, &options))
+    key_filter filter = {.call = call};
+    if (!roan_scan_parse(call, ROAN_SCAN_KEYS, &filter.options))
         return;
-    roan_out_array(call->out, 2);
-    roan_out_mark cursor_mark = roan_out_open(call->out);
-    roan_out_mark keys_mark = roan_out_open(call->out);
-    uint64_t next = scan(call, &options);
-    roan_out_close_bulk(call->out, cursor_mark, roan_slice_make(cursor, roan_format_u64(cursor, next)));
-    roan_out_close_array(call->out, keys_mark, options.filter.sent);
+    roan_scan_reply reply = roan_scan_reply_open(call);
+    uint64_t next = scan(&filter);
+    roan_scan_reply_close(call, reply, next, filter.sent);
 }
 
 /* ---- whole databases ---- */

@@ -157,6 +157,7 @@ ROAN_SUBCOMMAND(config, set, .arity = -4,
     };
     roan_change_result result =
         roan_config_change(&call->engine->config, &change, (call->argc - 2) / 2, call->argv + 2);
+    roan_engine_take_limits(call->engine);
     if (change.hook_error.text[0] != '\0') {
         roan_buffer text = {0};
         roan_buffer_printf(&text, "CONFIG SET could not apply '%.*s', the old values are back: %s",

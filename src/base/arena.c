@@ -1,4 +1,4 @@
-/* engine/arena.c: pages of equal small pieces.
+/* base/arena.c: pages of equal small pieces.
  *
  *   page:  | next | previous | free list | used | size |  piece piece piece ...     4096 bytes, so aligned
  *
@@ -8,7 +8,7 @@
  * Invariant 1: pages in a list have 0 < used < capacity.
  * Invariant 2: population[c] counts the live allocations of a class, paged or not (but for those older than the arena).
  */
-#include "engine/arena.h"
+#include "base/arena.h"
 
 #include "base/macros.h"
 

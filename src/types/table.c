@@ -1,46 +1,28 @@
-/* engine/table.c: the hash-ordered segmented table; see table.h for the idea.
+/* types/table.c: the hash-ordered segmented table; see table.h for the idea and table_inside.h for its words.
  *
- *   slot word:  | tag 20 bits | entry address / 8, 44 bits |       0: empty
- *
- * A tag holds 20 bits of the hash from bit `window` on. Since all entries of a segment share its first `depth` bits and
- * window <= depth, the tag's last 20 - (depth - window) bits say where in the segment the entry wants to be (its home).
- * Splits move depth on and leave the tags alone; every fourth split reads the keys again and refreshes the window.
+ * Splits move a segment's depth on and leave the tags alone; every fourth split reads the keys again and refreshes the
+ * window.
  *
  * Invariant 1: the occupied slots of a segment are sorted by tag.
- * Invariant 2: every slot between an entry's home and its place is occupied.
+ * Invariant 2: every slot between an item's home and its place is occupied.
  * Invariant 3: directory slots i with the same leading `depth` bits point to the same segment.
- * Invariant 4: the column, where there is one, matches the entries' expiries; soonest is no later than any of them.
+ * Invariant 4: the column, where there is one, matches what the items say is due; soonest is no later than any of them.
  *              All checked by roan_table_check().
  */
-#include "engine/table.h"
+#include "types/table.h"
 
 #include "base/alloc.h"
 #include "base/macros.h"
+#include "types/table_inside.h"
 
-#include <stdatomic.h>
-
-#define TAG_BITS 20
-#define ADDRESS_BITS (64 - TAG_BITS)
-#define ADDRESS_MASK ((UINT64_C(1) << ADDRESS_BITS) - 1)
 #define WINDOW_LAG_MAX 4
 #define DEPTH_MAX 40
 #define SEGMENT_BYTES_MAX 4096u
-#define SLACK_SLOTS_MAX 8u
 #define NEVER UINT32_MAX
 #define ARENA_ENTRIES_MIN 16 /* fewer are left to the allocator: an arena costs as much as they do */
-#define VIEW_DEPTH_SHIFT 48
-#define VIEW_ADDRESS_MASK ((UINT64_C(1) << VIEW_DEPTH_SHIFT) - 1)
 #define COLUMN_UNIT_SHIFT 7 /* 128 ms */
-
-struct roan_segment {
-    uint16_t capacity;
-    uint16_t count;
-    uint8_t depth;
-    uint8_t window;
-    uint16_t expiring;
-    uint32_t *column; /* per slot: expiry in units since the epoch, 0: none; NULL: nothing here expires */
-    uint64_t slots[];
-};
+#define COLUMN_UNITS_MAX (UINT64_C(0x7fffffff) - 1)
+#define COLUMN_INSIDE 1u
 
 /* Allocation sizes a segment goes through: the allocator's own size classes, so nothing is lost to rounding. */
 static const uint16_t segment_bytes[] = {64,   112,  192,  320,  512,  768,  1024, 1280,
@@ -82,60 +64,6 @@ static unsigned next_capacity(unsigned capacity)
     return 0;
 }
 
-static ROAN_ALWAYS_INLINE uint64_t tag_of_hash(uint64_t hash, unsigned window)
-{
-    return (hash << window) >> (64 - TAG_BITS);
-}
-
-static ROAN_ALWAYS_INLINE uint64_t tag_of_word(uint64_t word)
-{
-    return word >> ADDRESS_BITS;
-}
-
-static ROAN_ALWAYS_INLINE roan_entry *entry_of_word(uint64_t word)
-{
-    return (roan_entry *)(uintptr_t)((word & ADDRESS_MASK) << 3);
-}
-
-static ROAN_ALWAYS_INLINE uint64_t make_word(uint64_t tag, const roan_entry *entry)
-{
-    return tag << ADDRESS_BITS | (uint64_t)(uintptr_t)entry >> 3;
-}
-
-static ROAN_ALWAYS_INLINE unsigned home_of_tag(const roan_segment *segment, uint64_t tag)
-{
-    unsigned bits = TAG_BITS - (unsigned)(segment->depth - segment->window);
-    unsigned slack = segment->capacity > 4 * SLACK_SLOTS_MAX ? SLACK_SLOTS_MAX : segment->capacity / 4;
-    return (unsigned)(((tag & ((UINT64_C(1) << bits) - 1)) * (segment->capacity - slack)) >> bits);
-}
-
-typedef roan_segment *_Atomic *segment_directory;
-
-static ROAN_ALWAYS_INLINE uint64_t load_view(const roan_table *table)
-{
-    return atomic_load_explicit(&table->view, memory_order_acquire);
-}
-
-static ROAN_ALWAYS_INLINE segment_directory directory_of_view(uint64_t view)
-{
-    return (segment_directory)(uintptr_t)(view & VIEW_ADDRESS_MASK);
-}
-
-static ROAN_ALWAYS_INLINE unsigned depth_of_view(uint64_t view)
-{
-    return (unsigned)(view >> VIEW_DEPTH_SHIFT);
-}
-
-static ROAN_ALWAYS_INLINE unsigned depth_of(const roan_table *table)
-{
-    return depth_of_view(load_view(table));
-}
-
-static ROAN_ALWAYS_INLINE roan_segment *segment_at(const roan_table *table, size_t slot)
-{
-    return atomic_load_explicit(&directory_of_view(load_view(table))[slot], memory_order_relaxed);
-}
-
 static void publish_view(roan_table *table, segment_directory directory, unsigned depth)
 {
     uint64_t view = (uint64_t)(uintptr_t)directory | (uint64_t)depth << VIEW_DEPTH_SHIFT;
@@ -152,27 +80,9 @@ static void retire(const roan_table *table, void *memory, size_t bytes)
         roan_free(memory, bytes);
 }
 
-static ROAN_ALWAYS_INLINE size_t slot_in_view(uint64_t view, uint64_t hash)
+static uint64_t hash_of_item(const roan_table *table, const void *item)
 {
-    unsigned depth = depth_of_view(view);
-    return depth == 0 ? 0 : (size_t)(hash >> (64 - depth));
-}
-
-static ROAN_ALWAYS_INLINE size_t directory_slot(const roan_table *table, uint64_t hash)
-{
-    return slot_in_view(load_view(table), hash);
-}
-
-static ROAN_ALWAYS_INLINE roan_segment *segment_of(const roan_table *table, uint64_t hash)
-{
-    uint64_t view = load_view(table);
-    return atomic_load_explicit(&directory_of_view(view)[slot_in_view(view, hash)], memory_order_acquire);
-}
-
-static uint64_t hash_of_entry(const roan_table *table, const roan_entry *entry)
-{
-    roan_slice key = roan_entry_key(entry);
-    return roan_hash(&table->context->secret, key.data, key.bytes);
+    return roan_table_hash(table, table->context->ops->key(item));
 }
 
 static roan_segment *segment_create(unsigned capacity, unsigned depth, unsigned window, bool with_column)
@@ -194,25 +104,30 @@ static void segment_free(const roan_table *table, roan_segment *segment)
 
 /* ---- expiry columns ---- */
 
-static uint32_t column_time(const roan_table *table, const roan_entry *entry)
+/* Times count in units from the context's epoch, above a bit that says that only something inside of the item is due. */
+static uint32_t column_of_time(const roan_table *table, int64_t when_ms, bool is_own)
 {
-    if (!(entry->flags & ROAN_ENTRY_EXPIRES))
-        return 0;
     int64_t since = 0;
-    if (__builtin_sub_overflow(roan_entry_expiry(entry), table->context->epoch_ms, &since))
-        return roan_entry_expiry(entry) < 0 ? 1 : NEVER - 1;
-    if (since <= 0)
-        return 1;
-    uint64_t units = ((uint64_t)since + (1u << COLUMN_UNIT_SHIFT) - 1) >> COLUMN_UNIT_SHIFT;
-    return units >= NEVER - 1 ? NEVER - 1 : ROAN_MAX((uint32_t)units, 1u);
+    if (__builtin_sub_overflow(when_ms, table->context->epoch_ms, &since))
+        since = when_ms < 0 ? 0 : INT64_MAX;
+    uint64_t units = since <= 0 ? 1 : ROAN_MIN(((uint64_t)since >> COLUMN_UNIT_SHIFT) + 1, COLUMN_UNITS_MAX);
+    return (uint32_t)units << 1 | !is_own;
 }
 
+static uint32_t column_time(const roan_table *table, const void *item)
+{
+    bool is_own = false;
+    if (table->context->ops->due_ms == NULL)
+        return 0;
+    int64_t when_ms = table->context->ops->due_ms(item, &is_own);
+    return when_ms == INT64_MAX && !is_own ? 0 : column_of_time(table, when_ms, is_own);
+}
+
+/* Everything with a time up to this is due. */
 static uint32_t due_time(const roan_table *table, int64_t now_ms)
 {
-    int64_t since = now_ms - table->context->epoch_ms;
-    if (since < 0)
-        return 1;
-    return (uint64_t)since >> COLUMN_UNIT_SHIFT >= NEVER - 1 ? NEVER - 1 : ROAN_MAX((uint32_t)(since >> COLUMN_UNIT_SHIFT), 1u);
+    int64_t since = ROAN_MAX(now_ms - table->context->epoch_ms, 0);
+    return (uint32_t)ROAN_MIN(ROAN_MAX((uint64_t)since >> COLUMN_UNIT_SHIFT, 1), COLUMN_UNITS_MAX) << 1 | COLUMN_INSIDE;
 }
 
 static void note_soonest(roan_table *table, uint64_t hash, uint32_t time)
@@ -226,30 +141,46 @@ static void note_soonest(roan_table *table, uint64_t hash, uint32_t time)
     *soonest = ROAN_MIN(*soonest, time);
 }
 
-/* Writes the column for the slot from its entry. */
-static void update_column(roan_table *table, uint64_t hash, roan_segment *segment, unsigned index, const roan_entry *entry)
+/* Counts a column's time in (1) or out (-1). */
+static void count_column(roan_table *table, roan_segment *segment, uint32_t time, int change)
 {
-    uint32_t time = column_time(table, entry);
+    if (time == 0)
+        return;
+    segment->expiring = (uint16_t)(segment->expiring + change);
+    if (time & COLUMN_INSIDE)
+        table->inside_count += (uint32_t)change;
+    else
+        table->expiring_count += (uint64_t)(int64_t)change;
+}
+
+static void drop_column_if_unused(roan_segment *segment)
+{
+    if (segment->expiring != 0)
+        return;
+    roan_free(segment->column, segment->capacity * sizeof *segment->column);
+    segment->column = NULL;
+}
+
+/* Writes the column for the slot from its item. */
+static void update_column(roan_table *table, uint64_t hash, roan_segment *segment, unsigned index, const void *item)
+{
+    uint32_t time = column_time(table, item);
     uint32_t before = segment->column == NULL ? 0 : segment->column[index];
     if (time == before)
         return;
     if (segment->column == NULL)
         segment->column = roan_alloc_zero(segment->capacity * sizeof *segment->column);
     segment->column[index] = time;
-    int change = (time != 0) - (before != 0);
-    segment->expiring = (uint16_t)(segment->expiring + change);
-    table->expiring_count += (uint64_t)(int64_t)change;
+    count_column(table, segment, before, -1);
+    count_column(table, segment, time, 1);
     if (time != 0)
         note_soonest(table, hash, time);
-    if (segment->expiring == 0) {
-        roan_free(segment->column, segment->capacity * sizeof *segment->column);
-        segment->column = NULL;
-    }
+    drop_column_if_unused(segment);
 }
 
 /* ---- slots of one segment ---- */
 
-/* Appends entries in tag order; used to fill a fresh segment. *place is the first slot not yet used. */
+/* Appends items in tag order; used to fill a fresh segment. *place is the first slot not yet used. */
 static void append_sorted(roan_segment *segment, unsigned *place, uint64_t word, uint32_t time)
 {
     unsigned at = ROAN_MAX(home_of_tag(segment, tag_of_word(word)), *place);
@@ -385,10 +316,10 @@ static void rebuild(roan_table *table, uint64_t hash, roan_segment *segment, uns
 static void refresh_tags(const roan_table *table, uint64_t *words, uint32_t *times, unsigned count, unsigned window)
 {
     for (unsigned i = 0; i < count; i++)
-        ROAN_PREFETCH(entry_of_word(words[i]));
+        ROAN_PREFETCH(item_of_word(words[i]));
     for (unsigned i = 0; i < count; i++) {
-        roan_entry *entry = entry_of_word(words[i]);
-        uint64_t word = make_word(tag_of_hash(hash_of_entry(table, entry), window), entry);
+        void *item = item_of_word(words[i]);
+        uint64_t word = make_word(tag_of_hash(hash_of_item(table, item), window), item);
         uint32_t time = times[i];
         unsigned at = i;
         for (; at > 0 && tag_of_word(words[at - 1]) > tag_of_word(word); at--) {
@@ -506,7 +437,7 @@ roan_arena *roan_table_arena(roan_table *table)
     return table->arena;
 }
 
-/* Frees segments and directory; the entries are somebody else's. */
+/* Frees segments and directory; the items are somebody else's. */
 static void drop_segments(roan_table *table)
 {
     for (size_t i = 0; i < (size_t)1 << depth_of(table) && segment_at(table, i) != NULL;) {
@@ -521,9 +452,22 @@ static void drop_segments(roan_table *table)
     publish_view(table, &table->single, 0);
     table->soonest = NULL;
     table->count = table->expiring_count = 0;
-    table->deepest_count = 0;
+    table->deepest_count = table->inside_count = 0;
     if (depth > 0)
         retire(table, directory, sizeof *directory << depth);
+}
+
+#define FREED_AHEAD 8
+
+/* Frees the items of one segment; those a few slots ahead are fetched meanwhile. */
+static void free_items(const roan_table *table, const roan_segment *segment)
+{
+    for (unsigned i = 0; i < segment->capacity; i++) {
+        if (i + FREED_AHEAD < segment->capacity)
+            ROAN_PREFETCH(item_of_word(segment->slots[i + FREED_AHEAD]));
+        if (segment->slots[i] != 0)
+            table->context->ops->free_with_arena(item_of_word(segment->slots[i]));
+    }
 }
 
 void roan_table_clear(roan_table *table)
@@ -531,36 +475,16 @@ void roan_table_clear(roan_table *table)
     for (size_t i = 0; i < (size_t)1 << depth_of(table) && segment_at(table, i) != NULL;) {
         const roan_segment *segment = segment_at(table, i);
         i += (size_t)1 << (depth_of(table) - segment->depth);
-        for (unsigned j = 0; j < segment->capacity; j++)
-            if (segment->slots[j] != 0)
-                roan_entry_free_with_arena(entry_of_word(segment->slots[j]));
+        free_items(table, segment);
     }
     drop_segments(table);
     roan_arena_free(table->arena);
     table->arena = NULL;
 }
 
-roan_entry *roan_table_find(const roan_table *table, uint64_t hash, roan_slice key, roan_spot *spot)
+void *roan_table_find(const roan_table *table, uint64_t hash, roan_slice key, roan_spot *spot)
 {
-    roan_segment *segment = segment_of(table, hash);
-    spot->segment = segment;
-    spot->index = 0;
-    if (segment == NULL)
-        return NULL;
-    uint64_t tag = tag_of_hash(hash, segment->window);
-    unsigned index = home_of_tag(segment, tag);
-    const uint64_t *slots = segment->slots;
-    while (index < segment->capacity && slots[index] != 0 && tag_of_word(slots[index]) < tag)
-        index++;
-    for (; index < segment->capacity && slots[index] != 0 && tag_of_word(slots[index]) == tag; index++) {
-        roan_entry *entry = entry_of_word(slots[index]);
-        if (ROAN_LIKELY(roan_slice_equal(roan_entry_key(entry), key))) {
-            spot->index = index;
-            return entry;
-        }
-    }
-    spot->index = index;
-    return NULL;
+    return roan_table_find_with(table, hash, key, spot, table->context->ops->key);
 }
 
 /* Opens a gap at `index` by moving the run behind it one to the right; false when the segment has no slot for it. */
@@ -581,44 +505,40 @@ static bool open_gap(roan_segment *segment, unsigned index)
     return true;
 }
 
-void roan_table_insert(roan_table *table, uint64_t hash, roan_spot *spot, roan_entry *entry)
+void roan_table_insert(roan_table *table, uint64_t hash, roan_spot *spot, void *item)
 {
-    ROAN_ASSERT(((uintptr_t)entry & 7) == 0 && (uintptr_t)entry >> 3 <= ADDRESS_MASK);
+    ROAN_ASSERT(((uintptr_t)item & 7) == 0 && (uintptr_t)item >> 3 <= ADDRESS_MASK);
     if (spot->segment == NULL) {
         ROAN_ASSERT(depth_of(table) == 0 && table->count == 0);
         atomic_store_explicit(&table->single, segment_create(capacity_of(segment_bytes[0]), 0, 0, false),
                               memory_order_release);
         table->deepest_count = 1;
-        roan_table_find(table, hash, roan_entry_key(entry), spot);
+        roan_table_find(table, hash, table->context->ops->key(item), spot);
     }
     while (!open_gap(spot->segment, spot->index)) {
         make_room(table, hash, spot->segment);
-        ROAN_ASSERT(roan_table_find(table, hash, roan_entry_key(entry), spot) == NULL);
+        ROAN_ASSERT(roan_table_find(table, hash, table->context->ops->key(item), spot) == NULL);
     }
     roan_segment *segment = spot->segment;
-    segment->slots[spot->index] = make_word(tag_of_hash(hash, segment->window), entry);
+    segment->slots[spot->index] = make_word(tag_of_hash(hash, segment->window), item);
     segment->count++;
     table->count++;
-    if (ROAN_UNLIKELY(entry->flags & ROAN_ENTRY_EXPIRES))
-        update_column(table, hash, segment, spot->index, entry);
+    update_column(table, hash, segment, spot->index, item);
 }
 
-void roan_table_replace(roan_table *table, uint64_t hash, roan_spot *spot, roan_entry *entry)
+void roan_table_replace(roan_table *table, uint64_t hash, roan_spot *spot, void *item)
 {
     roan_segment *segment = spot->segment;
     ROAN_ASSERT(segment->slots[spot->index] != 0);
-    segment->slots[spot->index] = make_word(tag_of_word(segment->slots[spot->index]), entry);
-    if (entry->flags & ROAN_ENTRY_EXPIRES || segment->column != NULL)
-        update_column(table, hash, segment, spot->index, entry);
+    segment->slots[spot->index] = make_word(tag_of_word(segment->slots[spot->index]), item);
+    update_column(table, hash, segment, spot->index, item);
 }
 
 /* Closes the gap at `index`: everything behind it that is not at home moves one to the left. */
 static void close_gap(roan_table *table, roan_segment *segment, unsigned index)
 {
-    if (segment->column != NULL && segment->column[index] != 0) {
-        segment->expiring--;
-        table->expiring_count--;
-    }
+    if (segment->column != NULL)
+        count_column(table, segment, segment->column[index], -1);
     unsigned end = index + 1;
     while (end < segment->capacity && segment->slots[end] != 0 &&
            home_of_tag(segment, tag_of_word(segment->slots[end])) < end)
@@ -628,26 +548,23 @@ static void close_gap(roan_table *table, roan_segment *segment, unsigned index)
     if (segment->column != NULL) {
         memmove(segment->column + index, segment->column + index + 1, (end - index - 1) * sizeof *segment->column);
         segment->column[end - 1] = 0;
-        if (segment->expiring == 0) {
-            roan_free(segment->column, segment->capacity * sizeof *segment->column);
-            segment->column = NULL;
-        }
+        drop_column_if_unused(segment);
     }
     segment->count--;
     table->count--;
 }
 
-roan_entry *roan_table_remove(roan_table *table, uint64_t hash, roan_spot *spot)
+void *roan_table_remove(roan_table *table, uint64_t hash, roan_spot *spot)
 {
     roan_segment *segment = spot->segment;
-    roan_entry *entry = entry_of_word(segment->slots[spot->index]);
+    void *item = item_of_word(segment->slots[spot->index]);
     close_gap(table, segment, spot->index);
     if (table->count == 0)
         drop_segments(table);
     else if (segment->count < segment->capacity / 4)
         give_room_back(table, hash, segment);
     *spot = (roan_spot){0};
-    return entry;
+    return item;
 }
 
 /* These three race with the holder of the stripe, knowingly: see table.h. */
@@ -665,7 +582,7 @@ RACES_KNOWINGLY void roan_table_prefetch_slots(const roan_table *table, uint64_t
         ROAN_PREFETCH(&segment->slots[home_of_tag(segment, tag_of_hash(hash, segment->window))]);
 }
 
-RACES_KNOWINGLY void roan_table_prefetch_entry(const roan_table *table, uint64_t hash)
+RACES_KNOWINGLY void roan_table_prefetch_item(const roan_table *table, uint64_t hash)
 {
     const roan_segment *segment = segment_of(table, hash);
     if (segment == NULL)
@@ -678,9 +595,9 @@ RACES_KNOWINGLY void roan_table_prefetch_entry(const roan_table *table, uint64_t
     }
     if (word == 0 || tag_of_word(word) != tag)
         return;
-    const char *entry = (const char *)entry_of_word(word);
-    ROAN_PREFETCH(entry);
-    ROAN_PREFETCH(entry + ROAN_CACHE_LINE);
+    const char *item = item_of_word(word);
+    ROAN_PREFETCH(item);
+    ROAN_PREFETCH(item + ROAN_CACHE_LINE);
 }
 
 /* Where on the hash axis a tag of a segment begins. */
@@ -705,9 +622,9 @@ static uint64_t scan_segment(const roan_segment *segment, uint64_t from, size_t 
             continue;
         uint64_t position = position_of_tag(segment, from, tag_of_word(word)) & SCAN_ROUND;
         if (*visited >= wanted && position != last_position && position > from)
-            return position; /* never between entries that a cursor cannot tell apart */
+            return position; /* never between items that a cursor cannot tell apart */
         last_position = position;
-        visit(entry_of_word(word), context);
+        visit(item_of_word(word), context);
         ++*visited;
     }
     uint64_t width = segment->depth == 0 ? 0 : UINT64_C(1) << (64 - segment->depth);
@@ -728,8 +645,8 @@ uint64_t roan_table_scan(const roan_table *table, uint64_t from, size_t wanted, 
 
 #define DRAWS_MAX 512 /* a balanced directory needs about three */
 
-/* The entry with that many before it in the order of the hash. */
-static roan_entry *entry_by_rank(const roan_table *table, uint64_t rank)
+/* The item with that many before it in the order of the hash. */
+static void *item_by_rank(const roan_table *table, uint64_t rank)
 {
     size_t at = 0;
     for (; rank >= segment_at(table, at)->count; at += (size_t)1 << (depth_of(table) - segment_at(table, at)->depth))
@@ -738,10 +655,10 @@ static roan_entry *entry_by_rank(const roan_table *table, uint64_t rank)
     unsigned index = 0;
     while (segment->slots[index] == 0 || rank-- > 0)
         index++;
-    return entry_of_word(segment->slots[index]);
+    return item_of_word(segment->slots[index]);
 }
 
-roan_entry *roan_table_random(const roan_table *table, roan_random *random)
+void *roan_table_random(const roan_table *table, roan_random *random)
 {
     if (table->count == 0)
         return NULL;
@@ -752,15 +669,19 @@ roan_entry *roan_table_random(const roan_table *table, roan_random *random)
         size_t width = (size_t)1 << (depth_of(table) - segment->depth);
         unsigned index = (unsigned)roan_random_below(random, slots);
         if (at % width == 0 && index < segment->capacity && segment->slots[index] != 0)
-            return entry_of_word(segment->slots[index]);
+            return item_of_word(segment->slots[index]);
     }
-    return entry_by_rank(table, roan_random_below(random, table->count)); /* a lopsided directory: keys that do not hash well */
+    return item_by_rank(table, roan_random_below(random, table->count)); /* a lopsided directory: keys that do not hash well */
 }
 
 #define SAMPLE_SEGMENTS_MAX 8
 
-size_t roan_table_sample(const roan_table *table, roan_random *random, bool expiring_only, size_t wanted,
-                         roan_entry **ret_entries)
+static bool may_sample(const roan_segment *segment, unsigned index, bool expiring_only)
+{
+    return segment->slots[index] != 0 && (!expiring_only || (segment->column[index] != 0 && !(segment->column[index] & COLUMN_INSIDE)));
+}
+
+size_t roan_table_sample(const roan_table *table, roan_random *random, bool expiring_only, size_t wanted, void **ret_items)
 {
     size_t found = 0;
     if (table->count == 0 || (expiring_only && table->expiring_count == 0))
@@ -774,8 +695,8 @@ size_t roan_table_sample(const roan_table *table, roan_random *random, bool expi
         unsigned index = (unsigned)roan_random_below(random, segment->capacity);
         for (unsigned i = 0; i < segment->capacity && found < wanted; i++, index++) {
             index = index >= segment->capacity ? 0 : index;
-            if (segment->slots[index] != 0 && (!expiring_only || segment->column[index] != 0))
-                ret_entries[found++] = entry_of_word(segment->slots[index]);
+            if (may_sample(segment, index, expiring_only))
+                ret_items[found++] = item_of_word(segment->slots[index]);
         }
     }
     return found;
@@ -783,7 +704,7 @@ size_t roan_table_sample(const roan_table *table, roan_random *random, bool expi
 
 bool roan_table_may_have_expired(const roan_table *table, int64_t now_ms)
 {
-    if (table->expiring_count == 0)
+    if (table->soonest == NULL || table->expiring_count + table->inside_count == 0)
         return false;
     uint32_t due = due_time(table, now_ms);
     for (size_t i = 0; i < (size_t)1 << depth_of(table); i++)
@@ -792,51 +713,52 @@ bool roan_table_may_have_expired(const roan_table *table, int64_t now_ms)
     return false;
 }
 
-/* Takes due entries out of one segment; *ret_soonest is the earliest time that remains. */
-static size_t take_from_segment(roan_table *table, roan_segment *segment, uint32_t due, int64_t now_ms, size_t max,
-                                roan_entry **ret_entries, uint32_t *ret_soonest)
+/* Handles the due items of one segment; *ret_soonest is the earliest time that remains. True: `due` was full. */
+static bool take_from_segment(roan_table *table, roan_segment *segment, uint32_t limit, int64_t now_ms, roan_due *due,
+                              uint32_t *ret_soonest)
 {
-    size_t taken = 0;
+    const roan_table_ops *ops = table->context->ops;
+    bool is_full = false, is_own;
     uint32_t soonest = NEVER;
     for (unsigned index = 0; index < segment->capacity && segment->column != NULL;) {
         uint32_t time = segment->column[index];
-        if (time == 0 || time > due) {
-            soonest = time == 0 ? soonest : ROAN_MIN(soonest, time);
-            index++;
+        bool is_due = time != 0 && time <= limit;
+        bool has_room = due->taken_count < due->max && due->inside_count < due->max;
+        void *item = item_of_word(segment->slots[index]);
+        is_full = is_full || (is_due && !has_room);
+        if (is_due && has_room && ops->is_expired(item, now_ms)) {
+            due->taken[due->taken_count++] = item;
+            close_gap(table, segment, index); /* the next one, if it moved, is at `index` now */
             continue;
         }
-        roan_entry *entry = entry_of_word(segment->slots[index]);
-        if (taken == max || !roan_entry_is_expired(entry, now_ms)) {
-            soonest = ROAN_MIN(soonest, time);
-            index++;
-            continue;
-        }
-        ret_entries[taken++] = entry;
-        close_gap(table, segment, index); /* the next one, if it moved, is at `index` now */
+        if (is_due && has_room && ops->due_ms(item, &is_own) <= now_ms)
+            due->inside[due->inside_count++] = item;
+        soonest = time == 0 ? soonest : ROAN_MIN(soonest, time);
+        index++;
     }
     *ret_soonest = soonest;
-    return taken;
+    return is_full;
 }
 
-size_t roan_table_take_expired(roan_table *table, int64_t now_ms, uint32_t *from_slot, size_t max,
-                               roan_entry **ret_entries)
+void roan_table_take_expired(roan_table *table, int64_t now_ms, uint32_t *from_slot, roan_due *due)
 {
-    size_t taken = 0;
-    uint32_t due = due_time(table, now_ms);
+    bool is_full = false;
+    uint32_t limit = due_time(table, now_ms);
     size_t at = *from_slot;
-    while (taken < max && table->expiring_count > 0 && at < (size_t)1 << depth_of(table)) {
-        if (table->soonest[at] > due) {
+    due->taken_count = due->inside_count = 0;
+    while (!is_full && table->expiring_count + table->inside_count > 0 && at < (size_t)1 << depth_of(table)) {
+        if (table->soonest[at] > limit) {
             at++;
             continue;
         }
         roan_segment *segment = segment_at(table, at);
         size_t width = (size_t)1 << (depth_of(table) - segment->depth), first = at & ~(width - 1);
+        size_t taken_before = due->taken_count;
         uint32_t soonest;
-        size_t got = take_from_segment(table, segment, due, now_ms, max - taken, ret_entries + taken, &soonest);
+        is_full = take_from_segment(table, segment, limit, now_ms, due, &soonest);
         for (size_t i = first; i < first + width; i++)
             table->soonest[i] = soonest;
-        taken += got;
-        if (got > 0 && table->count > 0 && segment->count < segment->capacity / 4) {
+        if (due->taken_count > taken_before && table->count > 0 && segment->count < segment->capacity / 4) {
             uint64_t hash = depth_of(table) == 0 ? 0 : (uint64_t)first << (64 - depth_of(table));
             unsigned depth = depth_of(table);
             give_room_back(table, hash, segment);
@@ -845,12 +767,11 @@ size_t roan_table_take_expired(roan_table *table, int64_t now_ms, uint32_t *from
             at = first + 1; /* at worst a joined neighbour waits for the next walk */
             continue;
         }
-        at = taken < max ? first + width : first;
+        at = is_full ? first : first + width;
     }
-    if (table->count == 0 && taken > 0)
+    if (table->count == 0 && due->taken_count > 0)
         drop_segments(table);
-    *from_slot = at >= (size_t)1 << depth_of(table) || table->expiring_count == 0 ? 0 : (uint32_t)at;
-    return taken;
+    *from_slot = at >= (size_t)1 << depth_of(table) || table->expiring_count + table->inside_count == 0 ? 0 : (uint32_t)at;
 }
 
 size_t roan_table_slot_count(const roan_table *table)
@@ -885,9 +806,9 @@ static void check_segment(const roan_table *table, size_t at, const roan_segment
             ROAN_ASSERT(segment->column == NULL || segment->column[i] == 0);
             continue;
         }
-        const roan_entry *entry = entry_of_word(word);
-        uint64_t hash = hash_of_entry(table, entry);
-        roan_entry_check(entry);
+        const void *item = item_of_word(word);
+        uint64_t hash = hash_of_item(table, item);
+        table->context->ops->check(item);
         ROAN_ASSERT(tag_of_word(word) == tag_of_hash(hash, segment->window));
         ROAN_ASSERT(tag_of_word(word) >= last_tag);
         ROAN_ASSERT(segment_at(table, directory_slot(table, hash)) == segment);
@@ -895,7 +816,7 @@ static void check_segment(const roan_table *table, size_t at, const roan_segment
         ROAN_ASSERT(home <= i);
         for (unsigned j = home; j < i; j++)
             ROAN_ASSERT(segment->slots[j] != 0);
-        uint32_t time = column_time(table, entry);
+        uint32_t time = column_time(table, item);
         ROAN_ASSERT(time == (segment->column == NULL ? 0 : segment->column[i]));
         if (time != 0) {
             uint32_t soonest = NEVER;
@@ -928,6 +849,6 @@ void roan_table_check(const roan_table *table)
         deepest += segment->depth == depth_of(table);
         i += width;
     }
-    ROAN_ASSERT(count == table->count && expiring == table->expiring_count);
+    ROAN_ASSERT(count == table->count && expiring == table->expiring_count + table->inside_count);
     ROAN_ASSERT(depth_of(table) == 0 || deepest == table->deepest_count);
 }

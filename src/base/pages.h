@@ -1,4 +1,4 @@
-/* engine/pages.h: pages of 4 KiB for the arenas of all tables of an engine, cut from chunks of 2 MiB.
+/* base/pages.h: pages of 4 KiB for the arenas of all tables of an engine, cut from chunks of 2 MiB.
  *
  * One chunk instead of 511 allocations saves the allocator's bookkeeping (3 % of a page), and the processor can map a
  * chunk with a single huge page, which halves the cost of reaching a random key among millions.

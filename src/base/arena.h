@@ -1,4 +1,4 @@
-/* engine/arena.h: memory for the small entries of one table, without rounding to the allocator's size classes.
+/* base/arena.h: memory for the small entries of one table, without rounding to the allocator's size classes.
  *
  * Small entries of a size (in steps of 8 bytes) share pages of 4 KiB. An arena belongs to a table and is used under its
  * stripe's lock, so it needs no locks of its own, and emptying a table gives all pages back at once. A size that only a
@@ -9,7 +9,7 @@
 #pragma once
 
 #include "base/alloc.h"
-#include "engine/pages.h"
+#include "base/pages.h"
 
 #include <stdbool.h>
 

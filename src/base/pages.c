@@ -1,11 +1,11 @@
-/* engine/pages.c: chunks of 2 MiB, so aligned, whose first page holds their state:
+/* base/pages.c: chunks of 2 MiB, so aligned, whose first page holds their state:
  *
  *   chunk:  | next | previous | free pages | used | fresh | ...  || page || page || ... 511 pages
  *
  * A chunk with a free page is in `open`, a full one in none: a page finds its chunk by its address. A chunk without used
  * pages goes back to the allocator, except for one that is kept for the next growth. Pages nobody uses count as idle.
  */
-#include "engine/pages.h"
+#include "base/pages.h"
 
 #include "base/alloc.h"
 #include "base/macros.h"
