@@ -36,6 +36,8 @@ struct roan_call {
     uint64_t dirty;             /* changes made, as the reference counts them */
     bool has_failed;            /* an error was sent */
     bool is_blocked;
+    bool may_not_block;         /* in a transaction or script: what would wait is told that its time is over */
+    struct roan_waiting *retry; /* a waiting command runs again, engine/blocking.h; NULL: an ordinary call */
     bool forces_effect;         /* is logged even without a change */
     bool has_effect;            /* an effect was given that replaces the command itself */
     uint64_t redacted;          /* arguments nobody may see, by index; the last bit: that and all behind it */
@@ -126,6 +128,9 @@ static inline int64_t roan_place_expiry(const roan_place *place)
 /* Says that the key changed: counts one change, wakes who watches, names the event for notifications (class: ROAN_EVENT_*
  * of engine/config.h). Call it once per changed key, after the change. */
 void roan_call_changed(roan_call *call, const roan_place *place, unsigned event_class, const char *event);
+
+/* Every key of the database may have changed, beyond what is said of single keys; class X only. Counts nothing. */
+void roan_call_db_changed(roan_call *call, const roan_db *db);
 
 /* A second event of the same change ("expire" after "set"): named for notifications, not counted. */
 void roan_call_changed_event(roan_call *call, const roan_place *place, unsigned event_class, const char *event);

@@ -9,6 +9,7 @@
 #include "engine/call.h"
 
 #include "base/macros.h"
+#include "engine/blocking.h"
 #include "engine/command_keys.h"
 #include "engine/effects.h"
 #include "engine/evict.h"
@@ -281,6 +282,7 @@ static void run_body(roan_call *call)
 {
     call->command->body(call);
     roan_effects_finish(call);
+    roan_blocking_serve(call->lane);
     if (ROAN_UNLIKELY(atomic_load_explicit(&call->engine->monitor_count, memory_order_relaxed) > 0) &&
         !(call->command->flags & (ROAN_CMD_SKIP_MONITOR | ROAN_CMD_ADMIN)))
         roan_monitor_feed(call);
@@ -333,6 +335,11 @@ static roan_outcome run_locked(roan_call *call)
             call->session->park_rounds++;
             call->lane->stats->parked++;
             return hold(call);
+        }
+        if (roan_blocking_is_used(call->engine) && call->command->flags & ROAN_CMD_WRITE &&
+            roan_blocking_needs_gate(call->engine, set.stripes, set.count)) {
+            roan_stripes_release(call->lane, set.stripes, set.count);
+            break;
         }
         run_body(call);
         roan_stripes_release(call->lane, set.stripes, set.count);

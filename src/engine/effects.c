@@ -5,9 +5,12 @@
 #include "engine/effects.h"
 
 #include "base/macros.h"
+#include "engine/blocking.h"
 
 void roan_effects_deleted(roan_lane *lane, roan_db *db, roan_slice key, unsigned event_class, const char *event)
 {
+    if (roan_blocking_is_used(lane->engine))
+        roan_blocking_key_changed(lane, db->number, roan_key_slot(key) & (lane->engine->stripe_count - 1), key);
     (void)event_class; /* events are delivered when keyspace notifications exist */
     (void)event;
     roan_engine *engine = lane->engine;
@@ -17,20 +20,30 @@ void roan_effects_deleted(roan_lane *lane, roan_db *db, roan_slice key, unsigned
     engine->on_effect(engine->effect_context, db->number, ROAN_COUNT_OF(argv), argv);
 }
 
+static void wake_waiters(roan_call *call, const roan_place *place)
+{
+    if (roan_blocking_is_used(call->engine))
+        roan_blocking_key_changed(call->lane, place->db->number, place->stripe, place->name);
+}
+
 void roan_call_changed(roan_call *call, const roan_place *place, unsigned event_class, const char *event)
 {
-    (void)place;
     (void)event_class;
     (void)event;
     call->dirty++;
+    wake_waiters(call, place);
 }
 
 void roan_call_changed_event(roan_call *call, const roan_place *place, unsigned event_class, const char *event)
 {
-    (void)call;
-    (void)place;
+    wake_waiters(call, place);
     (void)event_class;
     (void)event;
+}
+
+void roan_call_db_changed(roan_call *call, const roan_db *db)
+{
+    roan_blocking_db_changed(call->lane, db->number);
 }
 
 void roan_call_effect(roan_call *call, size_t argc, const roan_slice *argv)

@@ -7,7 +7,7 @@
 #include "engine/engine.h"
 
 #include "base/macros.h"
-#include "engine/call.h"
+#include "engine/blocking.h"
 #include "engine/evict.h"
 #include "engine/expire.h"
 #include "engine/logs.h"
@@ -70,6 +70,7 @@ static void lane_done(roan_lane *lane)
     roan_out_pool_done(&lane->out_pool);
     roan_buffer_done(&lane->scratch);
     roan_buffer_done(&lane->effects);
+    roan_buffer_done(&lane->waiter_name);
 }
 
 void roan_engine_take_limits(roan_engine *engine)
@@ -128,6 +129,7 @@ roan_engine *roan_engine_create(const roan_engine_options *options)
         engine->table_context.retire_context = engine->retired;
     }
     init_types(engine);
+    roan_blocking_init(engine);
     engine->next_session_id = 1;
     engine->active_expire_is_on = true;
     engine->logs = roan_logs_create();
@@ -163,6 +165,7 @@ roan_engine *roan_engine_free(roan_engine *engine)
         return NULL;
     for (unsigned i = 0; i < engine->lane_count; i++)
         lane_done(&engine->lanes[i]);
+    roan_blocking_done(engine);
     for (int64_t i = 0; i < engine->config.databases; i++)
         db_free(engine, engine->dbs[i]);
     roan_free((void *)engine->dbs, (size_t)engine->config.databases * sizeof *engine->dbs);
@@ -317,6 +320,8 @@ void roan_lane_cron(roan_lane *lane)
     roan_engine *engine = lane->engine;
     if (engine->retired != NULL && lane->index == 0)
         roan_retired_collect(engine->retired);
+    if (ROAN_UNLIKELY(lane->stale_waiting != NULL))
+        roan_blocking_tidy(lane);
     if (engine->cron_is_paused)
         return;
     roan_stats_sample_rates(lane->stats, lane->now_us);

@@ -77,6 +77,9 @@ struct roan_lane {
     bool is_paused;                /* some of them are held by CLIENT PAUSE */
     uint32_t expire_db, expire_stripe, expire_slot; /* where active expiry goes on */
     int64_t next_work_us;     /* when roan_lane_work wants to go on; INT64_MAX: nothing is left to do */
+    struct roan_waiter_queue *ready_queues, *ready_queues_last; /* of keys that the running call changed, engine/blocking.h */
+    struct roan_waiting *stale_waiting; /* ended, but not yet out of all queues */
+    roan_buffer waiter_name;
     struct roan_keys_ahead *ahead; /* of the call that runs, engine/call.h */
     roan_buffer scratch;      /* for one command at a time */
     roan_buffer effects;      /* given effects of the call that runs */
@@ -105,6 +108,8 @@ struct roan_engine {
     _Atomic uint64_t next_session_id;
     _Atomic uint64_t dirty;   /* changes since the last save */
     _Atomic uint32_t monitor_count;
+    _Atomic uint64_t waiting_links; /* places in queues of commands that wait for keys */
+    roan_table_context waiter_context; /* of the tables of those queues */
     /* CLIENT PAUSE */
     _Atomic int64_t pause_until_ms; /* 0: not paused */
     _Atomic int pause_all;          /* 1: every command, 0: writes only */

@@ -8,6 +8,7 @@
 #include "engine/evict.h"
 
 #include "base/macros.h"
+#include "engine/blocking.h"
 #include "engine/effects.h"
 #include "engine/expire.h"
 #include "engine/logs.h"
@@ -193,6 +194,7 @@ static evict_outcome evict_candidate(roan_lane *lane, const candidate *victim, s
     roan_entry *entry = roan_table_find(table, victim->hash, roan_buffer_slice(victim->name), &spot);
     if (entry != NULL)
         *later += evict_entry(lane, victim, &spot, entry);
+    roan_blocking_serve(lane);
     roan_stripes_release(lane, &victim->stripe, 1);
     return EVICTED;
 }

@@ -5,6 +5,7 @@
 #include "engine/expire.h"
 
 #include "base/macros.h"
+#include "engine/blocking.h"
 #include "engine/logs.h"
 #include "engine/stats.h"
 
@@ -38,6 +39,7 @@ static bool expire_table(roan_lane *lane, roan_db *db, uint64_t start, int64_t b
             return true;
         }
         more = roan_table_may_have_expired(&db->tables[stripe], lane->now_ms) && expire_batch(lane, db, stripe);
+        roan_blocking_serve(lane);
         roan_stripes_release(lane, &stripe, 1);
         if (is_over(lane, start, budget_us))
             return false;

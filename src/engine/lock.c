@@ -117,6 +117,7 @@ void roan_gate_shut(roan_lane *lane)
         if (&engine->lanes[i] != lane)
             wait_until_outside(&engine->lanes[i]);
     atomic_store_explicit(&lane->inside, 1, memory_order_relaxed);
+    atomic_store_explicit(&engine->gate.alone, lane->index + 1, memory_order_relaxed);
 }
 
 void roan_gate_open(roan_lane *lane)
@@ -126,11 +127,19 @@ void roan_gate_open(roan_lane *lane)
     lane->is_alone = false;
     if (engine->lane_count == 1)
         return;
+    atomic_store_explicit(&engine->gate.alone, 0, memory_order_relaxed);
     atomic_store_explicit(&lane->inside, 0, memory_order_release);
     atomic_store_explicit(&engine->gate.shut, 0, memory_order_seq_cst);
     pthread_mutex_unlock(&engine->gate.turn);
     syscall(SYS_futex, &engine->gate.shut, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
     roan_gate_enter(lane);
+}
+
+/* Nobody else runs while somebody is alone, so whoever asks then is that lane. */
+roan_lane *roan_gate_running_lane(roan_lane *lane)
+{
+    uint32_t alone = atomic_load_explicit(&lane->engine->gate.alone, memory_order_relaxed);
+    return alone != 0 ? &lane->engine->lanes[alone - 1] : lane;
 }
 
 static bool try_stripe(roan_lane *lane, roan_stripe *stripe)

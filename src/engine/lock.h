@@ -25,11 +25,13 @@ typedef struct roan_stripe {
     _Alignas(ROAN_CACHE_LINE) _Atomic uint32_t state; /* bit 0: held; bit 1: somebody parked here */
     _Atomic uint32_t holder;                          /* lane index + 1, for the held-stripe assertion */
     _Atomic uint64_t parked_lanes;                    /* lanes to tell at the next release, by bit */
+    struct roan_waiters *waiters;                     /* who waits for keys of the stripe, engine/blocking.h; NULL: nobody yet */
 } roan_stripe;
 
 typedef struct roan_gate {
     _Alignas(ROAN_CACHE_LINE) _Atomic uint32_t shut; /* 1 while somebody wants to be or is alone */
     pthread_mutex_t turn;                            /* whoever wants to shut the gate */
+    _Atomic uint32_t alone;                          /* who has shut it: index of the lane + 1; 0: nobody */
 } roan_gate;
 
 #define ROAN_LANES_MAX 64
@@ -47,6 +49,9 @@ void roan_gate_pass(roan_lane *lane);
 /* The calling lane is inside and wants to be alone; holds no stripe. */
 void roan_gate_shut(roan_lane *lane);
 void roan_gate_open(roan_lane *lane);
+
+/* The lane whose thread runs this: the given one (the caller's or that of an object it may touch), or the one that is alone. */
+roan_lane *roan_gate_running_lane(roan_lane *lane);
 
 /* Takes the stripes (sorted, distinct). False: one was busy; nothing is held, and the lane will get a
  * ROAN_MAIL_STRIPE mail when that one is released. */

@@ -7,7 +7,7 @@
 #include "engine/session.h"
 
 #include "base/macros.h"
-#include "engine/engine.h"
+#include "engine/blocking.h"
 
 /* ---- deadlines ---- */
 
@@ -170,6 +170,9 @@ void roan_session_unblock(roan_session *session, roan_unblock_reason reason)
 {
     ROAN_ASSERT(session->is_blocked);
     timer_remove(session);
+    if (session->waiting != NULL && reason != ROAN_UNBLOCK_SERVED && !roan_waiting_end(session->waiting) &&
+        reason != ROAN_UNBLOCK_CLOSED)
+        return;
     size_t out_bytes_before = roan_out_bytes(&session->out);
     session->is_blocked = false;
     session->lane->blocked_count--;

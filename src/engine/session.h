@@ -18,6 +18,7 @@ typedef struct roan_engine roan_engine;
 typedef struct roan_lane roan_lane;
 typedef struct roan_command roan_command;
 typedef struct roan_session roan_session;
+typedef struct roan_waiting roan_waiting;
 
 /* What CLIENT LIST shows of a connection. */
 typedef struct roan_transport_info {
@@ -80,6 +81,7 @@ struct roan_session {
     int64_t deadline_us;           /* INT64_MAX: no time limit; wall clock */
     size_t timer_index;            /* place in the lane's timer heap + 1; 0: none */
     roan_unblock_fn on_unblock;
+    struct roan_waiting *waiting;  /* for keys, engine/blocking.h; NULL: not so */
 };
 
 /* A new session on a lane: zeroed storage is the caller's (usually the head of a connection struct). */
@@ -94,7 +96,7 @@ void roan_session_reset(roan_session *session);
 /* The session waits: its replies come from on_unblock. deadline_us INT64_MAX: for ever. */
 void roan_session_block(roan_session *session, int64_t deadline_us, roan_unblock_fn on_unblock);
 
-/* Ends the waiting. Own lane, or gate shut. */
+/* Ends the waiting, unless an answer is on its way already (is_blocked tells). Own lane, or gate shut. */
 void roan_session_unblock(roan_session *session, roan_unblock_reason reason);
 
 /* Marks it for closing and tells the transport. Own lane, or gate shut. */

@@ -3,6 +3,7 @@
 #include "engine/cmd/info_sections.h"
 
 #include "base/macros.h"
+#include "engine/blocking.h"
 #include "engine/compat.h"
 #include "engine/evict.h"
 
@@ -100,8 +101,10 @@ void roan_info_clients(const roan_info *info)
     roan_info_text(info, "watching_clients", "0");
     roan_info_count(info, "clients_in_timeout_table", info->clients.with_deadline);
     roan_info_text(info, "total_watched_keys", "0");
-    roan_info_text(info, "total_blocking_keys", "0");
-    roan_info_text(info, "total_blocking_keys_on_nokey", "0");
+    size_t keys, keys_without;
+    roan_blocking_count(info->engine, &keys, &keys_without);
+    roan_info_count(info, "total_blocking_keys", keys);
+    roan_info_count(info, "total_blocking_keys_on_nokey", keys_without);
     write_pause(info);
 }
 

@@ -123,6 +123,8 @@ ROAN_COMMAND(swapdb, .arity = 3, .flags = ROAN_CMD_WRITE | ROAN_CMD_FAST,
     roan_table *tables = dbs[0]->tables;
     dbs[0]->tables = dbs[1]->tables;
     dbs[1]->tables = tables;
+    roan_call_db_changed(call, dbs[0]);
+    roan_call_db_changed(call, dbs[1]);
     call->dirty++;
     roan_out_ok(call->out);
 }
@@ -153,6 +155,7 @@ ROAN_COMMAND(flushdb, .arity = -1, .flags = ROAN_CMD_WRITE,
     if (!parse_flush_mode(call, &is_async))
         return;
     call->dirty += roan_db_clear(call->engine, call->db, is_async);
+    roan_call_db_changed(call, call->db);
     roan_call_force_effect(call);
     roan_out_ok(call->out);
 }
@@ -171,8 +174,10 @@ ROAN_COMMAND(flushall, .arity = -1, .flags = ROAN_CMD_WRITE,
         return;
     for (int64_t i = 0; i < call->engine->config.databases; i++) {
         roan_db *db = roan_engine_db_if_used(call->engine, (unsigned)i);
-        if (db != NULL)
-            call->dirty += roan_db_clear(call->engine, db, is_async);
+        if (db == NULL)
+            continue;
+        call->dirty += roan_db_clear(call->engine, db, is_async);
+        roan_call_db_changed(call, db);
     }
     roan_call_force_effect(call);
     roan_out_ok(call->out);

@@ -1,17 +1,7 @@
 /* engine/cmd/wait.c: WAIT and WAITAOF. There are no replicas and no log yet: what is waited for never comes, so a call that
  * asks for none answers at once and any other when its time is over. */
-#include "engine/call.h"
+#include "engine/blocking.h"
 #include "engine/command_keys.h"
-
-static bool parse_timeout(roan_call *call, size_t index, int64_t *ret_timeout_ms)
-{
-    if (!roan_call_integer(call, index, ret_timeout_ms, "ERR timeout is not an integer or out of range"))
-        return false;
-    if (*ret_timeout_ms >= 0 && *ret_timeout_ms <= INT64_MAX - call->now_ms)
-        return true;
-    roan_call_error(call, *ret_timeout_ms < 0 ? "ERR timeout is negative" : "ERR timeout is out of range");
-    return false;
-}
 
 static void end_wait(roan_session *session, roan_unblock_reason reason)
 {
@@ -29,7 +19,7 @@ ROAN_COMMAND(wait, .arity = 3, .flags = ROAN_CMD_BLOCKING,
              .tips = "request_policy:all_shards response_policy:agg_min")
 {
     int64_t replicas, timeout_ms;
-    if (!roan_call_integer(call, 1, &replicas, NULL) || !parse_timeout(call, 2, &timeout_ms))
+    if (!roan_call_integer(call, 1, &replicas, NULL) || !roan_call_timeout_ms(call, 2, &timeout_ms))
         return;
     if (replicas <= 0)
         roan_out_integer(call->out, 0);
@@ -60,7 +50,7 @@ ROAN_COMMAND(waitaof, .arity = 4, .flags = ROAN_CMD_BLOCKING,
 {
     int64_t local, replicas, timeout_ms;
     if (!roan_call_integer_in(call, 1, 0, 1, &local, NULL) ||
-        !roan_call_integer_in(call, 2, 0, INT64_MAX, &replicas, NULL) || !parse_timeout(call, 3, &timeout_ms))
+        !roan_call_integer_in(call, 2, 0, INT64_MAX, &replicas, NULL) || !roan_call_timeout_ms(call, 3, &timeout_ms))
         return;
     if (local > 0) {
         roan_call_error(call, "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");

@@ -269,7 +269,7 @@ ROAN_SUBCOMMAND(client, unblock, .arity = -3,
     bool can_wake = session != NULL && session->is_blocked && !session->is_closing;
     if (can_wake)
         roan_session_unblock(session, reason);
-    roan_out_integer(call->out, can_wake);
+    roan_out_integer(call->out, can_wake && !session->is_blocked);
 }
 
 /* ---- help ---- */
