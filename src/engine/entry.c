@@ -6,6 +6,7 @@
 #include "engine/entry.h"
 
 #include "base/macros.h"
+#include "types/list.h"
 
 #define EMBSTR_BYTES_MAX 113u    /* see inline_encoding */
 #define EMBSTR_KEY_BYTES_SHORT 31u
@@ -13,6 +14,7 @@
 /* A string's value is the entry's own business; other types bring their row. */
 static const roan_type_ops *const type_ops[ROAN_TYPE_COUNT] = {
     [ROAN_TYPE_STRING] = NULL,
+    [ROAN_TYPE_LIST] = &roan_list_ops,
 };
 
 static const char *const type_names[ROAN_TYPE_COUNT] = {

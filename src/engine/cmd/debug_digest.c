@@ -10,6 +10,7 @@
 #include "engine/cmd/debug.h"
 
 #include "base/sha1.h"
+#include "types/list.h"
 
 #include <stdio.h>
 
@@ -39,6 +40,18 @@ static void fold_number_in_order(digest *into, uint32_t number)
     fold_in_order(into, big_endian, sizeof big_endian);
 }
 
+static void fold_list(digest *into, roan_value list)
+{
+    char scratch[ROAN_I64_TEXT_MAX];
+    roan_list_iterator it;
+    roan_packed item;
+    roan_list_iterator_init(&it, list, 0, false);
+    while (roan_list_next(&it, &item)) {
+        roan_slice text = roan_packed_text(&item, scratch);
+        fold_in_order(into, text.data, text.bytes);
+    }
+}
+
 /* What a value adds behind its type; other types than strings follow with their data structures. */
 static void fold_value(digest *into, const roan_entry *entry)
 {
@@ -47,6 +60,8 @@ static void fold_value(digest *into, const roan_entry *entry)
     if (entry->type == ROAN_TYPE_STRING) {
         roan_slice value = roan_entry_string(entry, scratch);
         fold_in_order(into, value.data, value.bytes);
+    } else if (entry->type == ROAN_TYPE_LIST) {
+        fold_list(into, roan_entry_value(entry));
     }
     if (entry->flags & ROAN_ENTRY_EXPIRES)
         fold(into, "!!expire!!", 10);
