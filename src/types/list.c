@@ -12,12 +12,14 @@
  */
 #include "types/list.h"
 
+#include "base/alloc.h"
 #include "base/macros.h"
 #include "types/list_inside.h"
 
 #define FIRST_BYTES 36u        /* room of a new list: the node's allocation is 48 bytes */
 #define END_BYTES_FIRST 500u   /* room of a new node at an end; it grows from there */
 #define SMALL_BYTES_MAX (256u * 1024) /* many texts at once may bring a small list so far beyond its limit */
+#define ROTATED_BYTES_MAX 512u /* longer texts need an allocation on their way to the other end */
 #define IDLE_BYTES_MAX 128u    /* unused room that is never given back */
 
 roan_value roan_list_create(const roan_type_context *context)
@@ -272,22 +274,43 @@ static void drop_from_node(roan_list_node *node, bool at_tail)
     node->count--;
 }
 
+static void drop_end(roan_value list, bool at_tail)
+{
+    ROAN_ASSERT(roan_list_count(list) > 0);
+    roan_list_node *node = end_node(list, at_tail);
+    if (list.encoding == ROAN_LIST_SMALL) {
+        drop_from_node(node, at_tail);
+        return;
+    }
+    roan_list_ring *ring = list.data;
+    uint32_t number = at_tail ? ring->node_count - 1 : 0;
+    if (node->count == 1) {
+        roan_list_ring_remove(ring, number, 1);
+    } else {
+        drop_from_node(node, at_tail);
+        roan_list_ring_set(ring, number, node);
+    }
+}
+
 void roan_list_drop(roan_value *list, const roan_type_context *context, bool at_tail)
 {
-    ROAN_ASSERT(roan_list_count(*list) > 0);
-    roan_list_node *node = end_node(*list, at_tail);
-    if (list->encoding == ROAN_LIST_SMALL) {
-        drop_from_node(node, at_tail);
-    } else {
-        roan_list_ring *ring = list->data;
-        uint32_t number = at_tail ? ring->node_count - 1 : 0;
-        if (node->count == 1) {
-            roan_list_ring_remove(ring, number, 1);
-        } else {
-            drop_from_node(node, at_tail);
-            roan_list_ring_set(ring, number, node);
-        }
-    }
+    drop_end(*list, at_tail);
+    roan_list_settle(list, context);
+}
+
+/* The text is in the way of its own list: it is copied aside. */
+void roan_list_rotate(roan_value *list, const roan_type_context *context, bool from_tail, bool to_tail)
+{
+    char scratch[ROAN_I64_TEXT_MAX], small_copy[ROTATED_BYTES_MAX];
+    roan_packed item = roan_list_peek(*list, from_tail);
+    roan_slice text = roan_packed_text(&item, scratch);
+    char *copy = text.bytes <= sizeof small_copy ? small_copy : roan_alloc(text.bytes);
+    if (text.bytes > 0)
+        memcpy(copy, text.data, text.bytes);
+    drop_end(*list, from_tail);
+    roan_list_push(list, context, roan_slice_make(copy, text.bytes), to_tail);
+    if (copy != small_copy)
+        roan_free(copy, text.bytes);
     roan_list_settle(list, context);
 }
 

@@ -89,6 +89,9 @@ void roan_list_remove(roan_value *list, const roan_type_context *context, uint64
 /* The same for the item at an end. */
 void roan_list_drop(roan_value *list, const roan_type_context *context, bool at_tail);
 
+/* Takes the item at an end and puts it to an end of the same list, which is not empty. */
+void roan_list_rotate(roan_value *list, const roan_type_context *context, bool from_tail, bool to_tail);
+
 /* Takes out items equal to `text`, at most `limit`, from the head or the tail on; returns how many. */
 uint64_t roan_list_remove_equal(roan_value *list, const roan_type_context *context, roan_slice text, uint64_t limit,
                                 bool from_tail);

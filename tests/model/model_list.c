@@ -213,6 +213,16 @@ static void replace(pair *p)
     roan_list_replace(&p->list, &p->context, at, p->twin.items[at]);
 }
 
+static void rotate(pair *p)
+{
+    bool from_tail = draw(2), to_tail = draw(2);
+    size_t at = from_tail ? p->twin.count - 1 : 0;
+    roan_slice text = p->twin.items[at];
+    roan_list_rotate(&p->list, &p->context, from_tail, to_tail);
+    twin_take(&p->twin, at, 1);
+    twin_put(&p->twin, to_tail ? p->twin.count : 0, text);
+}
+
 static void edit(pair *p, bool is_growing)
 {
     unsigned kind = (unsigned)draw(20);
@@ -226,6 +236,8 @@ static void edit(pair *p, bool is_growing)
         remove_equal(p);
     else if (kind < 18 && p->twin.count < COUNT_MAX)
         insert(p);
+    else if (kind < 19)
+        rotate(p);
     else
         replace(p);
 }

@@ -15,16 +15,10 @@ typedef struct list_ends {
 /* Source and destination are the same list. */
 static void rotate(roan_call *call, roan_place *place, list_ends ends)
 {
-    const roan_type_context *context = &call->engine->types;
-    char scratch[ROAN_I64_TEXT_MAX];
     roan_value list = roan_place_value(place);
     roan_packed item = roan_list_peek(list, ends.from_tail);
-    roan_buffer *copy = &call->lane->scratch; /* the list must not be given its own bytes */
-    copy->bytes = 0;
-    roan_buffer_append_slice(copy, roan_packed_text(&item, scratch));
     roan_list_reply_item(call->out, &item);
-    roan_list_drop(&list, context, ends.from_tail);
-    roan_list_push(&list, context, roan_buffer_slice(copy), ends.to_tail);
+    roan_list_rotate(&list, &call->engine->types, ends.from_tail, ends.to_tail);
     roan_place_store(call, place, list);
     roan_call_changed(call, place, ROAN_EVENT_LIST, roan_list_push_event(ends.to_tail));
     roan_call_changed_event(call, place, ROAN_EVENT_LIST, roan_list_pop_event(ends.from_tail));
