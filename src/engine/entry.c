@@ -7,6 +7,7 @@
 
 #include "base/macros.h"
 #include "types/list.h"
+#include "types/set.h"
 
 #define EMBSTR_BYTES_MAX 113u    /* see inline_encoding */
 #define EMBSTR_KEY_BYTES_SHORT 31u
@@ -15,6 +16,7 @@
 static const roan_type_ops *const type_ops[ROAN_TYPE_COUNT] = {
     [ROAN_TYPE_STRING] = NULL,
     [ROAN_TYPE_LIST] = &roan_list_ops,
+    [ROAN_TYPE_SET] = &roan_set_ops,
 };
 
 static const char *const type_names[ROAN_TYPE_COUNT] = {

@@ -84,21 +84,34 @@ static size_t parse_option(roan_call *call, roan_scan_kind kind, size_t at, roan
     return 0;
 }
 
-bool roan_scan_parse(roan_call *call, roan_scan_kind kind, roan_scan_options *ret_options)
+static size_t cursor_index(roan_scan_kind kind)
 {
-    size_t at = kind == ROAN_SCAN_KEYS ? 1 : 2;
+    return kind == ROAN_SCAN_KEYS ? 1 : 2;
+}
+
+bool roan_scan_parse_cursor(roan_call *call, roan_scan_kind kind, roan_scan_options *ret_options)
+{
     *ret_options = (roan_scan_options){.count = 10, .type = -1};
-    if (!parse_cursor(call->argv[at], &ret_options->cursor)) {
-        roan_call_error(call, "ERR invalid cursor");
-        return false;
-    }
-    for (at++; at < call->argc;) {
-        size_t words = parse_option(call, kind, at, ret_options);
+    if (parse_cursor(call->argv[cursor_index(kind)], &ret_options->cursor))
+        return true;
+    roan_call_error(call, "ERR invalid cursor");
+    return false;
+}
+
+bool roan_scan_parse_options(roan_call *call, roan_scan_kind kind, roan_scan_options *options)
+{
+    for (size_t at = cursor_index(kind) + 1; at < call->argc;) {
+        size_t words = parse_option(call, kind, at, options);
         if (words == 0)
             return false;
         at += words;
     }
     return true;
+}
+
+bool roan_scan_parse(roan_call *call, roan_scan_kind kind, roan_scan_options *ret_options)
+{
+    return roan_scan_parse_cursor(call, kind, ret_options) && roan_scan_parse_options(call, kind, ret_options);
 }
 
 roan_scan_reply roan_scan_reply_open(roan_call *call)

@@ -16,6 +16,11 @@ typedef struct roan_scan_options {
 /* Reads the cursor (argv[1] of SCAN, argv[2] of the others) and the options behind it; false after an error was sent. */
 bool roan_scan_parse(roan_call *call, roan_scan_kind kind, roan_scan_options *ret_options);
 
+/* The same in two steps, for commands with a key: options that are wrong do not matter when the key is absent or of another
+ * type. */
+bool roan_scan_parse_cursor(roan_call *call, roan_scan_kind kind, roan_scan_options *ret_options);
+bool roan_scan_parse_options(roan_call *call, roan_scan_kind kind, roan_scan_options *options);
+
 static inline bool roan_scan_takes(const roan_scan_options *options, roan_slice text)
 {
     return options->pattern.data == NULL || roan_glob_match(options->pattern, text, false);
