@@ -9,15 +9,24 @@
 
 void roan_effects_deleted(roan_lane *lane, roan_db *db, roan_slice key, unsigned event_class, const char *event)
 {
+    roan_slice argv[] = {ROAN_LITERAL("UNLINK"), key};
+    roan_effects_event(lane, db, key, event_class, event);
+    roan_effects_given(lane, db, ROAN_COUNT_OF(argv), argv);
+}
+
+void roan_effects_event(roan_lane *lane, roan_db *db, roan_slice key, unsigned event_class, const char *event)
+{
     if (roan_blocking_is_used(lane->engine))
         roan_blocking_key_changed(lane, db->number, roan_key_slot(key) & (lane->engine->stripe_count - 1), key);
     (void)event_class; /* events are delivered when keyspace notifications exist */
     (void)event;
+}
+
+void roan_effects_given(roan_lane *lane, roan_db *db, size_t argc, const roan_slice *argv)
+{
     roan_engine *engine = lane->engine;
-    if (engine->on_effect == NULL)
-        return;
-    roan_slice argv[] = {ROAN_LITERAL("UNLINK"), key};
-    engine->on_effect(engine->effect_context, db->number, ROAN_COUNT_OF(argv), argv);
+    if (engine->on_effect != NULL)
+        engine->on_effect(engine->effect_context, db->number, argc, argv);
 }
 
 static void wake_waiters(roan_call *call, const roan_place *place)

@@ -12,5 +12,11 @@
 /* A key was deleted by the engine itself (expiry, eviction). Under the key's stripe. */
 void roan_effects_deleted(roan_lane *lane, roan_db *db, roan_slice key, unsigned event_class, const char *event);
 
+/* The engine itself changed a key: names the event for notifications. Under the key's stripe. */
+void roan_effects_event(roan_lane *lane, roan_db *db, roan_slice key, unsigned event_class, const char *event);
+
+/* What logs and replicas should do because of it. */
+void roan_effects_given(roan_lane *lane, roan_db *db, size_t argc, const roan_slice *argv);
+
 /* The call has ended: hands its effects over. Under its locks. */
 void roan_effects_finish(roan_call *call);

@@ -6,6 +6,7 @@
 #include "engine/entry.h"
 
 #include "base/macros.h"
+#include "types/hash.h"
 #include "types/list.h"
 #include "types/set.h"
 
@@ -17,6 +18,7 @@ static const roan_type_ops *const type_ops[ROAN_TYPE_COUNT] = {
     [ROAN_TYPE_STRING] = NULL,
     [ROAN_TYPE_LIST] = &roan_list_ops,
     [ROAN_TYPE_SET] = &roan_set_ops,
+    [ROAN_TYPE_HASH] = &roan_hash_ops,
 };
 
 static const char *const type_names[ROAN_TYPE_COUNT] = {

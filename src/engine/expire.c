@@ -1,17 +1,39 @@
 /* engine/expire.c: active expiry. Each lane walks its share of the stripes (stripe modulo lanes) through all databases,
  * takes due entries out of the tables in small batches and frees them, and stops when its time is up; the next round goes
- * on where this one stopped. A table in which nothing is due costs a look at one small array.
+ * on where this one stopped. A table in which nothing is due costs a look at one small array. Hashes with expired fields are
+ * relieved of a batch of them at a time.
  */
 #include "engine/expire.h"
 
 #include "base/macros.h"
 #include "engine/blocking.h"
+#include "engine/effects.h"
+#include "engine/hash_expiry.h"
 #include "engine/logs.h"
 #include "engine/stats.h"
+#include "types/hash.h"
 
 #define BATCH_ENTRIES 64
 
-/* Expires one batch of a table; false when nothing (more) is due in it. */
+/* Expires a batch of fields of a hash; true when there may be more of them. */
+static bool expire_fields(roan_lane *lane, roan_db *db, roan_table *table, roan_entry *entry)
+{
+    roan_slice key = roan_entry_key(entry);
+    uint64_t hash = roan_table_hash(table, key);
+    roan_spot spot;
+    bool is_full = roan_hash_expire_fields(lane, db, entry, ROAN_EXPIRED_FIELDS_MAX) == ROAN_EXPIRED_FIELDS_MAX;
+    ROAN_ASSERT(roan_table_find(table, hash, key, &spot) == entry);
+    if (roan_hash_count(roan_entry_value(entry)) > 0) {
+        roan_table_replace(table, hash, &spot, entry); /* what is due in it has changed */
+        return is_full;
+    }
+    roan_table_remove(table, hash, &spot);
+    roan_effects_event(lane, db, key, ROAN_EVENT_GENERIC, "del");
+    roan_keyspace_free_entry(lane->engine, table, entry, false);
+    return false;
+}
+
+/* Expires one batch of a table; false when nothing (more) is due in it. A walk that ended with fields left begins again. */
 static bool expire_batch(roan_lane *lane, roan_db *db, uint32_t stripe)
 {
     void *expired[BATCH_ENTRIES], *inside[BATCH_ENTRIES];
@@ -19,8 +41,10 @@ static bool expire_batch(roan_lane *lane, roan_db *db, uint32_t stripe)
     roan_table_take_expired(&db->tables[stripe], lane->now_ms, &lane->expire_slot, &due);
     for (size_t i = 0; i < due.taken_count; i++)
         roan_keyspace_expire_entry(lane, db, &db->tables[stripe], expired[i]);
-    ROAN_ASSERT(due.inside_count == 0); /* until values with expiring parts exist */
-    return lane->expire_slot != 0;
+    bool has_more = lane->expire_slot != 0;
+    for (size_t i = 0; i < due.inside_count; i++)
+        has_more |= expire_fields(lane, db, &db->tables[stripe], inside[i]);
+    return has_more;
 }
 
 static bool is_over(const roan_lane *lane, uint64_t start, int64_t budget_us)

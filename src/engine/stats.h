@@ -30,6 +30,7 @@ typedef struct roan_command_stats {
 #define ROAN_COUNTER_LIST(X)                                                                             \
     X(commands) X(connections) X(rejected_connections) X(bytes_in) X(bytes_out) X(hits) X(misses)        \
     X(expired) X(expired_time_cap) X(expire_cycle_ns) X(evicted) X(evicted_clients) X(evicted_scripts)   \
+    X(expired_fields)                                                                                    \
     X(eviction_ns) X(error_replies) X(unexpected_errors) X(client_query_limit_disconnections)            \
     X(client_output_limit_disconnections) X(reads) X(writes) X(parked) X(gate_shut) X(loops) X(loop_ns)  \
     X(cron_ns)                                                                                           \

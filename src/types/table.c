@@ -713,6 +713,19 @@ bool roan_table_may_have_expired(const roan_table *table, int64_t now_ms)
     return false;
 }
 
+int64_t roan_table_soonest_ms(const roan_table *table)
+{
+    uint32_t soonest = NEVER;
+    if (table->soonest == NULL || table->expiring_count + table->inside_count == 0)
+        return INT64_MAX;
+    for (size_t i = 0; i < (size_t)1 << depth_of(table); i++)
+        soonest = ROAN_MIN(soonest, table->soonest[i]);
+    /* The first unit holds everything before the epoch as well; a directory that says never is wrong. */
+    ROAN_ASSERT(soonest != NEVER);
+    uint64_t units = soonest >> 1;
+    return units <= 1 ? 0 : table->context->epoch_ms + (int64_t)((units - 1) << COLUMN_UNIT_SHIFT);
+}
+
 /* Handles the due items of one segment; *ret_soonest is the earliest time that remains. True: `due` was full. */
 static bool take_from_segment(roan_table *table, roan_segment *segment, uint32_t limit, int64_t now_ms, roan_due *due,
                               uint32_t *ret_soonest)

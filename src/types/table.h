@@ -133,6 +133,10 @@ void roan_table_take_expired(roan_table *table, int64_t now_ms, uint32_t *from_s
 /* Something in the table may have expired by now_ms: a quick look that may err towards yes. */
 bool roan_table_may_have_expired(const roan_table *table, int64_t now_ms);
 
+/* No later than the first thing in the table is due; INT64_MAX: nothing is. At most one column unit too early after
+ * roan_table_take_expired has walked the table. */
+int64_t roan_table_soonest_ms(const roan_table *table);
+
 /* Bytes of segments, columns and directory. */
 size_t roan_table_overhead_bytes(const roan_table *table);
 size_t roan_table_slot_count(const roan_table *table);

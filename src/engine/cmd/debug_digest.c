@@ -10,7 +10,9 @@
 #include "engine/cmd/debug.h"
 
 #include "base/sha1.h"
+#include "types/hash.h"
 #include "types/list.h"
+#include "types/set.h"
 
 #include <stdio.h>
 
@@ -52,16 +54,49 @@ static void fold_list(digest *into, roan_value list)
     }
 }
 
-/* What a value adds behind its type; other types than strings follow with their data structures. */
-static void fold_value(digest *into, const roan_entry *entry)
+/* A field and its value in order, all of them without; their expiries do not count. */
+static void fold_field(const roan_hash_field *field, void *context)
+{
+    digest one = {{0}};
+    fold_in_order(&one, field->field.data, field->field.bytes);
+    fold_in_order(&one, field->value.data, field->value.bytes);
+    fold(context, one.bytes, sizeof one.bytes);
+}
+
+static bool fold_member(void *context, roan_slice member)
+{
+    fold(context, member.data, member.bytes);
+    return true;
+}
+
+static void fold_string(digest *into, const roan_entry *entry)
 {
     char scratch[ROAN_I64_TEXT_MAX];
+    roan_slice value = roan_entry_string(entry, scratch);
+    fold_in_order(into, value.data, value.bytes);
+}
+
+/* What a value adds behind its type. */
+static void fold_value(digest *into, const roan_entry *entry)
+{
     fold_number_in_order(into, entry->type);
-    if (entry->type == ROAN_TYPE_STRING) {
-        roan_slice value = roan_entry_string(entry, scratch);
-        fold_in_order(into, value.data, value.bytes);
-    } else if (entry->type == ROAN_TYPE_LIST) {
+    switch ((roan_type)entry->type) {
+    case ROAN_TYPE_STRING:
+        fold_string(into, entry);
+        break;
+    case ROAN_TYPE_LIST:
         fold_list(into, roan_entry_value(entry));
+        break;
+    case ROAN_TYPE_SET:
+        roan_set_each(roan_entry_value(entry), fold_member, into);
+        break;
+    case ROAN_TYPE_HASH:
+        roan_hash_each(roan_entry_value(entry), ROAN_HASH_ALL, fold_field, into);
+        break;
+    case ROAN_TYPE_ZSET:
+    case ROAN_TYPE_STREAM:
+    case ROAN_TYPE_COUNT:
+        ROAN_UNREACHABLE("there are no such values yet");
     }
     if (entry->flags & ROAN_ENTRY_EXPIRES)
         fold(into, "!!expire!!", 10);

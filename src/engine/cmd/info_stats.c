@@ -31,7 +31,7 @@ static void write_expired_and_evicted(const roan_info *info)
 {
     const roan_stats *stats = info->stats;
     roan_info_count(info, "expired_keys", stats->expired);
-    roan_info_text(info, "expired_fields", "0");
+    roan_info_count(info, "expired_fields", stats->expired_fields);
     roan_info_text(info, "expired_stale_perc", "0.00"); /* what is due is known exactly and not estimated */
     roan_info_text(info, "expired_keys_with_volatile_items_stale_perc", "0.00");
     roan_info_count(info, "expired_time_cap_reached_count", stats->expired_time_cap);
