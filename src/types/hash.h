@@ -133,6 +133,7 @@ void roan_hash_set_expiry_at(roan_value *value, const roan_type_context *context
 /* No later than the first field expires; INT64_MAX: none does. */
 int64_t roan_hash_soonest(roan_value value);
 
-/* Takes out at most `max` fields that expired by now_ms; each is shown before it goes. Returns how many went. */
+/* Takes out at most `max` fields that expired by now_ms (the last 128 ms may wait); each is shown before it goes. Returns how
+ * many went. */
 #define ROAN_HASH_EXPIRE_MAX 64
 size_t roan_hash_expire(roan_value *value, int64_t now_ms, size_t max, roan_hash_visit_fn *visit, void *context);
