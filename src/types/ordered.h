@@ -40,6 +40,14 @@ typedef struct roan_ordered_cursor {
     unsigned index;
 } roan_ordered_cursor;
 
+/* The order of members with the same score: by their bytes, then the shorter first. */
+static inline int roan_member_compare(roan_slice a, roan_slice b)
+{
+    size_t common = ROAN_MIN(a.bytes, b.bytes);
+    int order = common == 0 ? 0 : memcmp(a.data, b.data, common);
+    return order != 0 ? order : (a.bytes > b.bytes) - (a.bytes < b.bytes);
+}
+
 void roan_ordered_init(roan_ordered *tree);
 /* Frees the nodes; the tree is empty and usable again. */
 void roan_ordered_clear(roan_ordered *tree);

@@ -66,14 +66,6 @@ static inline void leaf_move(leaf *to, unsigned to_index, const leaf *from, unsi
     memmove(&to->high[to_index], &from->high[from_index], count * sizeof to->high[0]);
 }
 
-/* Bytes first, then the shorter first. */
-static inline int compare_members(roan_slice a, roan_slice b)
-{
-    size_t common = ROAN_MIN(a.bytes, b.bytes);
-    int order = common == 0 ? 0 : memcmp(a.data, b.data, common);
-    return order != 0 ? order : (a.bytes > b.bytes) - (a.bytes < b.bytes);
-}
-
 /* `score` is the item's. */
 static inline bool is_before(double score, const roan_element *item, const roan_ordered_bound *bound)
 {
@@ -81,7 +73,7 @@ static inline bool is_before(double score, const roan_element *item, const roan_
         return score < bound->score;
     if (!bound->has_member)
         return bound->is_behind;
-    int order = compare_members(roan_element_key(item), bound->member);
+    int order = roan_member_compare(roan_element_key(item), bound->member);
     return order < 0 || (order == 0 && bound->is_behind);
 }
 
