@@ -207,6 +207,7 @@ roan_find_keys_fn roan_find_keys_bitfield;  /* BITFIELD: written only by SET and
 roan_find_keys_fn roan_find_keys_sort;      /* SORT: the last STORE */
 roan_find_keys_fn roan_find_keys_sort_ro;   /* SORT_RO: the key alone, not what BY and GET lead to */
 roan_find_keys_fn roan_find_keys_migrate;   /* MIGRATE: after KEYS, else the third word */
+roan_find_keys_fn roan_find_keys_xread;     /* XREAD, XREADGROUP: STREAMS may be a group's or a consumer's name, too */
 roan_find_keys_fn roan_find_keys_georadius; /* GEORADIUS, GEORADIUSBYMEMBER: the last STORE or STOREDIST */
 
 /* Opens a command's block. The id is the lower-case name. */

@@ -215,6 +215,26 @@ bool roan_find_keys_georadius(size_t argc, const roan_slice *argv, roan_key_list
     return add_key(list, argc, 1, READS) && (stored == 0 || add_key(list, argc, stored, OVERWRITES));
 }
 
+bool roan_find_keys_xread(size_t argc, const roan_slice *argv, roan_key_list *list)
+{
+    size_t i = 1;
+    while (i < argc && !roan_slice_is(argv[i], "streams")) {
+        if (roan_slice_is(argv[i], "block") || roan_slice_is(argv[i], "count"))
+            i += 2;
+        else if (roan_slice_is(argv[i], "group"))
+            i += 3;
+        else if (roan_slice_is(argv[i], "noack"))
+            i += 1;
+        else
+            return false;
+    }
+    if (i + 2 >= argc || (argc - i - 1) % 2 != 0)
+        return false;
+    for (size_t key = i + 1; key <= i + (argc - i - 1) / 2; key++)
+        roan_key_list_add(list, key, READS);
+    return true;
+}
+
 bool roan_find_keys_migrate(size_t argc, const roan_slice *argv, roan_key_list *list)
 {
     for (size_t i = 6; i < argc; i++) {

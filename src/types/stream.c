@@ -266,10 +266,12 @@ bool roan_stream_is_referenced(const roan_stream *stream, roan_stream_id id)
     return false;
 }
 
-void roan_stream_drop_references(roan_stream *stream, roan_stream_id id)
+unsigned roan_stream_drop_references(roan_stream *stream, roan_stream_id id)
 {
+    unsigned dropped = 0;
     for (uint32_t i = 0; i < stream->groups.count; i++)
-        roan_stream_group_forget(stream->groups.items[i], id);
+        dropped += roan_stream_group_forget(stream->groups.items[i], id);
+    return dropped;
 }
 
 /* Has nothing more to go? */

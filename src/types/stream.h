@@ -77,8 +77,8 @@ bool roan_stream_delete(roan_stream *stream, roan_stream_id id);
 typedef enum roan_stream_policy { ROAN_STREAM_KEEPREF, ROAN_STREAM_DELREF, ROAN_STREAM_ACKED } roan_stream_policy;
 
 bool roan_stream_is_referenced(const roan_stream *stream, roan_stream_id id);
-/* No group has the entry pending any more. */
-void roan_stream_drop_references(roan_stream *stream, roan_stream_id id);
+/* No group has the entry pending any more; returns how many had it. */
+unsigned roan_stream_drop_references(roan_stream *stream, roan_stream_id id);
 
 typedef struct roan_stream_trim {
     enum { ROAN_TRIM_NONE, ROAN_TRIM_LENGTH, ROAN_TRIM_ID } strategy;
