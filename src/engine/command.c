@@ -139,7 +139,8 @@ roan_key_range roan_command_key_range(const roan_command *command)
 
 uint32_t roan_command_flags(const roan_command *command)
 {
-    return command->flags | (merge_specs(command).has_rest ? (uint32_t)ROAN_CMD_MOVABLE_KEYS : 0);
+    uint32_t shown = command->flags & ~(uint32_t)ROAN_CMD_MAY_REPLICATE;
+    return shown | (merge_specs(command).has_rest ? (uint32_t)ROAN_CMD_MOVABLE_KEYS : 0);
 }
 
 /* --- the index --- */

@@ -59,7 +59,7 @@ typedef struct roan_key_list roan_key_list; /* engine/command_keys.h */
     X(ASKING, "asking")                                                              \
     X(FAST, "fast")                   /* O(1) or O(log N) */                         \
     X(NO_AUTH, "no_auth")             /* allowed before AUTH */                      \
-    X(MAY_REPLICATE, "may_replicate")                                                \
+    X(MAY_REPLICATE, "may_replicate") /* not shown, as in Valkey */                  \
     X(NO_MANDATORY_KEYS, "no_mandatory_keys")                                        \
     X(PROTECTED, "protected")                                                        \
     X(NO_ASYNC_LOADING, "no_async_loading")                                          \

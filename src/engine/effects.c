@@ -110,7 +110,7 @@ void roan_effects_finish(roan_call *call)
     roan_engine *engine = call->engine;
     if (call->dirty == 0 && ROAN_LIKELY(!call->forces_effect))
         return;
-    ROAN_VERIFY(call->command->flags & ROAN_CMD_WRITE || call->command->lock == ROAN_LOCK_X);
+    ROAN_VERIFY(call->command->flags & (ROAN_CMD_WRITE | ROAN_CMD_MAY_REPLICATE) || call->command->lock == ROAN_LOCK_X);
     if (engine->lane_count == 1)
         atomic_store_explicit(&engine->dirty, atomic_load_explicit(&engine->dirty, memory_order_relaxed) + call->dirty,
                               memory_order_relaxed);

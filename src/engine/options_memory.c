@@ -105,7 +105,7 @@ static const roan_option type_rows[] = {
      .text = "Most bytes in one node of a stream. 0 is no limit."},
     {.name = "stream-node-max-entries", ROAN_ROW_INTEGER(stream_node_max_entries, 0, INT64_MAX), STREAM,
      .initial = "100", .text = "Most entries in one node of a stream. 0 is no limit."},
-    {.name = "hll-sparse-max-bytes", ROAN_ROW_MEMORY(hll_sparse_max_bytes, 0, INT64_MAX), .needs = "HyperLogLog",
+    {.name = "hll-sparse-max-bytes", ROAN_ROW_MEMORY(hll_sparse_max_bytes, 0, INT64_MAX),
      .initial = "3000",
      .text = "Largest HyperLogLog in the sparse form; from 16000 on the dense form is never larger."},
     {.name = "sanitize-dump-payload", ROAN_ROW_ENUM(sanitize_dump_payload, sanitize_modes), .initial = "no",
