@@ -105,8 +105,8 @@ static roan_element *draw(const hash_table *table, roan_random *random, int64_t 
 bool roan_hash_random(roan_value value, roan_random *random, int64_t now_ms, roan_hash_visit_fn *visit, void *context)
 {
     roan_hash_field field;
+    char field_scratch[ROAN_I64_TEXT_MAX], value_scratch[ROAN_I64_TEXT_MAX];
     if (value.encoding == ROAN_HASH_PACK) {
-        char field_scratch[ROAN_I64_TEXT_MAX], value_scratch[ROAN_I64_TEXT_MAX];
         const roan_pack *pack = pack_of(value);
         if (pack->count == 0)
             return false;
