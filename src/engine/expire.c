@@ -1,7 +1,7 @@
 /* engine/expire.c: active expiry. Each lane walks its share of the stripes (stripe modulo lanes) through all databases,
- * takes due entries out of the tables in small batches and frees them, and stops when its time is up; the next round goes
- * on where this one stopped. A table in which nothing is due costs a look at one small array. Hashes with expired fields are
- * relieved of a batch of them at a time.
+ * takes due entries out of the tables in small batches and frees them, and stops when its time is up; the next round
+ * goes on where this one stopped. A table in which nothing is due costs a look at one small array. Hashes with expired
+ * fields are relieved of a batch of them at a time.
  */
 #include "engine/expire.h"
 
@@ -33,7 +33,8 @@ static bool expire_fields(roan_lane *lane, roan_db *db, roan_table *table, roan_
     return false;
 }
 
-/* Expires one batch of a table; false when nothing (more) is due in it. A walk that ended with fields left begins again. */
+/* Expires one batch of a table; false when nothing (more) is due in it. A walk that ended with fields left begins
+ * again. */
 static bool expire_batch(roan_lane *lane, roan_db *db, uint32_t stripe)
 {
     void *expired[BATCH_ENTRIES], *inside[BATCH_ENTRIES];

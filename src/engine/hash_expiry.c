@@ -1,5 +1,5 @@
-/* engine/hash_expiry.c: takes expired fields out of a hash on behalf of active expiry, and says so: HDEL to logs and replicas
- * (which do not expire by themselves), one "hexpired" for all fields of a batch.
+/* engine/hash_expiry.c: takes expired fields out of a hash on behalf of active expiry, and says so: HDEL to logs and
+ * replicas (which do not expire by themselves), one "hexpired" for all fields of a batch.
  */
 #include "engine/hash_expiry.h"
 

@@ -3,8 +3,8 @@
  *     pack:   | bytes, count | field value field value ... |        until a limit is exceeded or a field expires
  *     table:  | roan_table | soonest_ms |                           elements: key = field, value, number = expiry
  *
- * A table never becomes a pack again. soonest_ms only ever gets too early (a field with the earliest time goes, or its time
- * changes); roan_hash_expire makes it exact again. hash_walk.c has what visits many fields.
+ * A table never becomes a pack again. soonest_ms only ever gets too early (a field with the earliest time goes, or its
+ * time changes); roan_hash_expire makes it exact again. hash_walk.c has what visits many fields.
  *
  * Invariant 1: a pack has an even number of items, and no two fields are equal.
  * Invariant 2: the elements of a table have values; soonest_ms is no later than any of their times.
@@ -150,7 +150,8 @@ bool roan_hash_place_integer(const roan_hash_place *place, int64_t *ret_value)
     return item.is_integer; /* a canonical integer is always stored as one */
 }
 
-bool roan_hash_get(roan_value value, roan_slice field, int64_t now_ms, char scratch[ROAN_I64_TEXT_MAX], roan_slice *ret_value)
+bool roan_hash_get(roan_value value, roan_slice field, int64_t now_ms, char scratch[ROAN_I64_TEXT_MAX],
+                   roan_slice *ret_value)
 {
     roan_hash_place place;
     if (!roan_hash_find(value, field, &place) || roan_hash_place_is_expired(&place, now_ms))
@@ -222,8 +223,8 @@ static bool fits_pack(const roan_pack *pack, const roan_type_context *context, r
            !roan_pack_would_overflow(pack, field.bytes + text_bytes + 2 * (size_t)ROAN_PACKED_HEADER_MAX);
 }
 
-static void pack_put(roan_value *value, const roan_type_context *context, const roan_hash_place *place, roan_slice field,
-                     const roan_packed *item)
+static void pack_put(roan_value *value, const roan_type_context *context, const roan_hash_place *place,
+                     roan_slice field, const roan_packed *item)
 {
     roan_pack *pack = pack_of(*value);
     if (place->at != NULL) {
@@ -275,7 +276,8 @@ void roan_hash_put_integer(roan_value *value, const roan_type_context *context, 
     roan_hash_put(value, context, place, field, roan_slice_make(text, roan_format_i64(text, integer)), expiry_ms);
 }
 
-bool roan_hash_set(roan_value *value, const roan_type_context *context, roan_slice field, roan_slice text, int64_t expiry_ms)
+bool roan_hash_set(roan_value *value, const roan_type_context *context, roan_slice field, roan_slice text,
+                   int64_t expiry_ms)
 {
     roan_hash_place place;
     bool is_new = !roan_hash_find(*value, field, &place);
@@ -283,7 +285,7 @@ bool roan_hash_set(roan_value *value, const roan_type_context *context, roan_sli
     return is_new;
 }
 
-/* Adds the pair, or only its value where the field is among the first `count` already; returns how many there are now. */
+/* Adds the pair, or only its value where the field is among the first `count`; returns how many there are now. */
 static size_t add_distinct(roan_packed *items, size_t count, const roan_packed *field, const roan_packed *text)
 {
     size_t at = 0;
@@ -309,7 +311,8 @@ roan_value roan_hash_create_from(const roan_type_context *context, const roan_sl
         return value;
     }
     for (size_t i = 0; i < count; i++)
-        ROAN_IGNORE(roan_hash_set(&value, context, pairs[2 * i], pairs[2 * i + 1], ROAN_HASH_NEVER)); /* a later one counts */
+        /* A later one of the same field counts. */
+        ROAN_IGNORE(roan_hash_set(&value, context, pairs[2 * i], pairs[2 * i + 1], ROAN_HASH_NEVER));
     return value;
 }
 
@@ -355,8 +358,8 @@ static void table_set_expiry(hash_table *table, roan_hash_place *place, int64_t 
     roan_table_replace(&table->table, place->hash, &place->spot, element);
 }
 
-void roan_hash_set_expiry_at(roan_value *value, const roan_type_context *context, roan_hash_place *place, roan_slice field,
-                             int64_t expiry_ms)
+void roan_hash_set_expiry_at(roan_value *value, const roan_type_context *context, roan_hash_place *place,
+                             roan_slice field, int64_t expiry_ms)
 {
     if (value->encoding == ROAN_HASH_PACK) {
         if (expiry_ms == ROAN_HASH_NEVER)

@@ -1,10 +1,11 @@
 /* types/hash.h: a hash: fields with values, and for each field perhaps a time at which it goes away.
  *
- * A small hash is a pack (field, value, field, value, ...), a large one a table of elements. A field that expires needs a
- * table: its time is the element's number, and the table's expiry columns say what is due without a look at any element.
+ * A small hash is a pack (field, value, field, value, ...), a large one a table of elements. A field that expires needs
+ * a table: its time is the element's number, and the table's expiry columns say what is due without a look at any
+ * element.
  *
- * A field whose time is over stays until somebody takes it out (roan_hash_expire) or overwrites it, and is counted until
- * then. Functions that look take the time and hide such fields; with ROAN_HASH_ALL as the time nothing is hidden.
+ * A field whose time is over stays until somebody takes it out (roan_hash_expire) or overwrites it, and is counted
+ * until then. Functions that look take the time and hide such fields; with ROAN_HASH_ALL as the time nothing is hidden.
  */
 #pragma once
 
@@ -54,7 +55,8 @@ bool roan_hash_find(roan_value value, roan_slice field, roan_hash_place *place);
 
 /* Finds many fields of the pairs or fields words[0], words[step], ...: at most ROAN_ELEMENT_BATCH. The places serve for
  * looking only. */
-void roan_hash_find_batch(roan_value value, const roan_slice *words, size_t step, size_t count, roan_hash_place *places);
+void roan_hash_find_batch(roan_value value, const roan_slice *words, size_t step, size_t count,
+                          roan_hash_place *places);
 
 /* Brings what finding these fields will touch closer, without waiting for it. The same bound. */
 void roan_hash_prefetch(roan_value value, const roan_slice *words, size_t step, size_t count);
@@ -85,13 +87,14 @@ roan_slice roan_hash_place_value(const roan_hash_place *place, char scratch[ROAN
 bool roan_hash_place_integer(const roan_hash_place *place, int64_t *ret_value);
 
 /* Finds a field that has not expired and its value. */
-bool roan_hash_get(roan_value value, roan_slice field, int64_t now_ms, char scratch[ROAN_I64_TEXT_MAX], roan_slice *ret_value);
+bool roan_hash_get(roan_value value, roan_slice field, int64_t now_ms, char scratch[ROAN_I64_TEXT_MAX],
+                   roan_slice *ret_value);
 
 /* Visits every field that has not expired; the visitor must not change the hash. */
 void roan_hash_each(roan_value value, int64_t now_ms, roan_hash_visit_fn *visit, void *context);
 
-/* Visits about `wanted` fields from a cursor on; returns the cursor to go on from, 0 at the end. A pack is visited at once.
- * What is there from cursor 0 to the end is visited, whatever changes meanwhile. */
+/* Visits about `wanted` fields from a cursor on; returns the cursor to go on from, 0 at the end. A pack is visited at
+ * once. What is there from cursor 0 to the end is visited, whatever changes meanwhile. */
 uint64_t roan_hash_scan(roan_value value, uint64_t cursor, size_t wanted, int64_t now_ms, roan_hash_visit_fn *visit,
                         void *context);
 
@@ -117,7 +120,8 @@ void roan_hash_put_integer(roan_value *value, const roan_type_context *context, 
                            roan_slice field, int64_t integer, int64_t expiry_ms);
 
 /* Finds and puts; true: the field is new. */
-bool roan_hash_set(roan_value *value, const roan_type_context *context, roan_slice field, roan_slice text, int64_t expiry_ms);
+bool roan_hash_set(roan_value *value, const roan_type_context *context, roan_slice field, roan_slice text,
+                   int64_t expiry_ms);
 
 /* Takes out the field at the place. */
 void roan_hash_remove_at(roan_value *value, roan_hash_place *place);
@@ -125,15 +129,15 @@ void roan_hash_remove_at(roan_value *value, roan_hash_place *place);
 bool roan_hash_remove(roan_value *value, roan_slice field);
 
 /* Gives the field, which is at the place, another expiry (or ROAN_HASH_NEVER). The place is no longer valid. */
-void roan_hash_set_expiry_at(roan_value *value, const roan_type_context *context, roan_hash_place *place, roan_slice field,
-                             int64_t expiry_ms);
+void roan_hash_set_expiry_at(roan_value *value, const roan_type_context *context, roan_hash_place *place,
+                             roan_slice field, int64_t expiry_ms);
 
 /* ---- expiring ---- */
 
 /* No later than the first field expires; INT64_MAX: none does. */
 int64_t roan_hash_soonest(roan_value value);
 
-/* Takes out at most `max` fields that expired by now_ms (the last 128 ms may wait); each is shown before it goes. Returns how
- * many went. */
+/* Takes out at most `max` fields that expired by now_ms (the last 128 ms may wait); each is shown before it goes.
+ * Returns how many went. */
 #define ROAN_HASH_EXPIRE_MAX 64
 size_t roan_hash_expire(roan_value *value, int64_t now_ms, size_t max, roan_hash_visit_fn *visit, void *context);

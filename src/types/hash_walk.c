@@ -2,8 +2,8 @@
  *
  * A walk over a table collects a few elements and fetches them from memory together before it shows them.
  *
- * Different random fields are drawn one by one while they are few among many; otherwise, or when fields expire (and nobody
- * knows how many have), all are listed and the list is shuffled as far as needed.
+ * Different random fields are drawn one by one while they are few among many; otherwise, or when fields expire (and
+ * nobody knows how many have), all are listed and the list is shuffled as far as needed.
  */
 #include "types/hash.h"
 
@@ -123,7 +123,8 @@ bool roan_hash_random(roan_value value, roan_random *random, int64_t now_ms, roa
 }
 
 /* One pass: every pair is taken with the chance that makes `wanted` of those that are left. */
-static void sample_pack(const roan_pack *pack, roan_random *random, size_t wanted, roan_hash_visit_fn *visit, void *context)
+static void sample_pack(const roan_pack *pack, roan_random *random, size_t wanted, roan_hash_visit_fn *visit,
+                        void *context)
 {
     char field_scratch[ROAN_I64_TEXT_MAX], value_scratch[ROAN_I64_TEXT_MAX];
     size_t left = pack->count / 2;

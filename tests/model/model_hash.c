@@ -1,7 +1,8 @@
-/* model_hash.c: random edits of a hash and of a naive twin under a clock that moves on, compared at each step; runs with few
- * fields that fit into a pack, and with many that do not.
+/* model_hash.c: random edits of a hash and of a naive twin under a clock that moves on, compared at each step; runs
+ * with few fields that fit into a pack, and with many that do not.
  *
- * Also: different random fields are different, all of them come up, and a scan returns what is there from its start to its end.
+ * Also: different random fields are different, all of them come up, and a scan returns what is there from its start to
+ * its end.
  *
  *     model_hash [seed]       the seed is printed; the same seed repeats the run
  */
@@ -99,7 +100,8 @@ static void assert_field(const hash_model *m, size_t number)
     roan_hash_place place;
     roan_slice field = name_of(number, name), value;
     assert_int_equal(roan_hash_find(m->hash, field, &place), twin->is_there);
-    assert_int_equal(roan_hash_get(m->hash, field, m->now_ms, scratch, &value), twin->is_there && !twin_is_expired(m, twin));
+    bool is_live = twin->is_there && !twin_is_expired(m, twin);
+    assert_int_equal(roan_hash_get(m->hash, field, m->now_ms, scratch, &value), is_live);
     if (!twin->is_there)
         return;
     assert_int_equal(roan_hash_place_expiry(&place), twin->expiry_ms);

@@ -1,7 +1,7 @@
 /* test_hash_expiry.c: fields that expire by a virtual clock, and what logs and replicas are told of changes of hashes.
  *
- * Promises: fields that are due go within a second without being asked for and take their empty hash along, others stay; the
- * times follow a hash that is renamed, copied or moved; effects are exact when repeated later elsewhere. */
+ * Promises: fields that are due go within a second without being asked for and take their empty hash along, others
+ * stay; the times follow a hash that is renamed, copied or moved; effects are exact when repeated later elsewhere. */
 #include "engine_harness.h"
 
 #define FIELDS 20000
@@ -104,7 +104,8 @@ static void changed_times_are_obeyed(void **state)
 static void times_follow_the_hash(void **state)
 {
     (void)state;
-    static const char *const makers[] = {"RENAME h g", "COPY h g", "MOVE h 1", "COPY h g DB 1", "EXPIRE h 1000", "PERSIST h"};
+    static const char *const makers[] = {"RENAME h g", "COPY h g", "MOVE h 1", "COPY h g DB 1", "EXPIRE h 1000",
+                                         "PERSIST h"};
     harness h;
     harness_open(&h, 1);
     for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) {

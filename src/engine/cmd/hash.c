@@ -1,7 +1,7 @@
 /* engine/cmd/hash.c: hashes: setting, getting, deleting and listing fields.
  *
- * What has an expiry is in hash_expire.c, hash_getex.c and hash_setex.c, numbers in hash_number.c, random fields and HSCAN in
- * hash_scan.c. Commands that look hide fields whose time is over; HLEN counts them until they are taken out.
+ * What has an expiry is in hash_expire.c, hash_getex.c and hash_setex.c, numbers in hash_number.c, random fields and
+ * HSCAN in hash_scan.c. Commands that look hide fields whose time is over; HLEN counts them until they are taken out.
  */
 #include "engine/cmd/hash_edit.h"
 
@@ -104,8 +104,8 @@ ROAN_COMMAND(hsetnx, .arity = 4, .flags = ROAN_CMD_WRITE | ROAN_CMD_DENY_OOM | R
 
 /* ---- getting ---- */
 
-/* Finds the field in argv[2] of the hash in argv[1] and its value; false with *ret_is_absent: there is none, otherwise an error
- * was sent. */
+/* Finds the field in argv[2] of the hash in argv[1] and its value; false with *ret_is_absent: there is none, otherwise
+ * an error was sent. */
 static bool get(roan_call *call, char scratch[ROAN_I64_TEXT_MAX], roan_slice *ret_value, bool *ret_is_absent)
 {
     roan_value hash;

@@ -1,7 +1,8 @@
 /* engine/cmd/hash_edit.c: finding, changing and reporting for all commands on hashes; see hash_edit.h.
  *
- * Overwriting a field whose time is over is two changes: it expires (event, statistics), and a new one comes. Emptied hashes
- * are deleted. Every edit stores the value back, which also tells the keyspace when something in the hash is due.
+ * Overwriting a field whose time is over is two changes: it expires (event, statistics), and a new one comes. Emptied
+ * hashes are deleted. Every edit stores the value back, which also tells the keyspace when something in the hash is
+ * due.
  */
 #include "engine/cmd/hash_edit.h"
 

@@ -1,7 +1,7 @@
 /* engine/cmd/hash_edit.h: what the commands on hashes share: finding the hash, changing it and reporting the change.
  *
- * A change is an edit: begin it, call the type's functions on edit.value, end it once. A missing key is an empty hash that
- * becomes a key when the edit ends with fields in it.
+ * A change is an edit: begin it, call the type's functions on edit.value, end it once. A missing key is an empty hash
+ * that becomes a key when the edit ends with fields in it.
  */
 #pragma once
 
@@ -26,8 +26,8 @@ typedef struct roan_hash_edit {
     size_t revived;         /* expired fields that were overwritten */
 } roan_hash_edit;
 
-/* Finds the hash in argv[1] for writing; without a key edit->value stays without data (roan_hash_edit_create). False after an
- * error was sent. */
+/* Finds the hash in argv[1] for writing; without a key edit->value stays without data (roan_hash_edit_create). False
+ * after an error was sent. */
 bool roan_hash_edit_begin(roan_call *call, roan_hash_edit *edit);
 
 /* There must be a hash now: an empty one if there was none. */
@@ -56,8 +56,8 @@ typedef struct roan_hash_fields {
     size_t first, count;
 } roan_hash_fields;
 
-/* The number of fields in argv[at] and, behind it, that many times `words` arguments up to the end; false after an error was
- * sent (`error` when the number does not fit). */
+/* The number of fields in argv[at] and, behind it, that many times `words` arguments up to the end; false after an
+ * error was sent (`error` when the number does not fit). */
 bool roan_hash_fields_parse(roan_call *call, size_t at, size_t words, const char *error, roan_hash_fields *ret_fields);
 
 /* The index of the word FIELDS from argv[from] on; 0: it is missing or nothing follows it, and an error was sent. */
@@ -65,8 +65,8 @@ size_t roan_hash_fields_find(roan_call *call, size_t from);
 
 #define ROAN_HASH_NUMFIELDS_ERROR "ERR numfields should be greater than 0 and match the provided number of fields"
 
-/* A time in argv[index] in units of unit_ms after base_ms (0: absolute) as an absolute time; 0 and the past are fine, less is
- * not. False after an error was sent. */
+/* A time in argv[index] in units of unit_ms after base_ms (0: absolute) as an absolute time; 0 and the past are fine,
+ * less is not. False after an error was sent. */
 bool roan_hash_time_parse(roan_call *call, size_t index, int64_t unit_ms, int64_t base_ms, int64_t *ret_expiry_ms);
 
 /* A list of words for an effect: the command, the key, and room for the fields that turn out to be concerned. */

@@ -1,7 +1,8 @@
-/* engine/cmd/hash_getex.c: HGETEX reads fields and changes or drops their time to live; HSETEX sets fields together with one.
+/* engine/cmd/hash_getex.c: HGETEX reads fields and changes or drops their time to live; HSETEX sets fields together
+ * with one.
  *
- * A time that is over deletes the fields instead: HGETEX still answers with what they were; HSETEX reports them as set, given a
- * time, and expired, even where there was nothing to delete.
+ * A time that is over deletes the fields instead: HGETEX still answers with what they were; HSETEX reports them as set,
+ * given a time, and expired, even where there was nothing to delete.
  */
 #include "engine/cmd/hash_options.h"
 
@@ -33,7 +34,8 @@ static bool act(roan_hash_edit *edit, get_action action, roan_hash_place *place,
     ROAN_UNREACHABLE("action");
 }
 
-static void begin_get_effect(roan_hash_effect *effect, roan_call *call, get_action action, size_t count, int64_t expiry_ms)
+static void begin_get_effect(roan_hash_effect *effect, roan_call *call, get_action action, size_t count,
+                             int64_t expiry_ms)
 {
     static const char *const commands[] = {[GET_AND_EXPIRE] = "HPEXPIREAT", [GET_AND_DELETE] = "HDEL",
                                            [GET_AND_PERSIST] = "HPERSIST"};

@@ -1,7 +1,7 @@
 /* engine/cmd/hash_number.c: fields of hashes as numbers: HINCRBY and HINCRBYFLOAT.
  *
- * The field keeps its expiry. Replicas get the result where repeating the addition would not be exact: floats, a field that
- * expires (it may have gone there meanwhile), and one that has expired (it may still be there).
+ * The field keeps its expiry. Replicas get the result where repeating the addition would not be exact: floats, a field
+ * that expires (it may have gone there meanwhile), and one that has expired (it may still be there).
  */
 #include "engine/cmd/hash_edit.h"
 

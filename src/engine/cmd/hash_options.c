@@ -1,6 +1,6 @@
-/* engine/cmd/hash_options.c: one parser for the options of HGETEX and HSETEX, with the reference's rules for what excludes
- * what: NX and XX, FNX and FXX; all forms of expiry, KEEPTTL and PERSIST each other. The same option may be repeated; the last
- * one counts. */
+/* engine/cmd/hash_options.c: one parser for the options of HGETEX and HSETEX, with the reference's rules for what
+ * excludes what: NX and XX, FNX and FXX; all forms of expiry, KEEPTTL and PERSIST each other. The same option may be
+ * repeated; the last one counts. */
 #include "engine/cmd/hash_options.h"
 
 typedef struct time_option {

@@ -13,7 +13,8 @@ typedef struct roan_hash_options {
     roan_hash_fields fields;
 } roan_hash_options;
 
-/* Reads everything behind the key but the time, which is read when the key has been looked at. False after an error was sent. */
+/* Reads everything behind the key but the time, which is read when the key has been looked at. False after an error was
+ * sent. */
 bool roan_hash_options_parse(roan_call *call, bool is_setting, roan_hash_options *ret_options);
 
 /* The time that was given, as an absolute one. False after an error was sent. */

@@ -1,6 +1,7 @@
 /* engine/cmd/hash_scan.c: HSCAN and HRANDFIELD.
  *
- * A positive count asks for different fields, a negative one for so many draws. In RESP3 fields come with their values as pairs.
+ * A positive count asks for different fields, a negative one for so many draws. In RESP3 fields come with their values
+ * as pairs.
  */
 #include "engine/call.h"
 #include "engine/cmd/hash_edit.h"
