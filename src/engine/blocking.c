@@ -572,7 +572,7 @@ static bool take_timeout(roan_call *call, int64_t timeout_ms, int64_t *ret_timeo
 bool roan_call_timeout(roan_call *call, size_t index, int64_t *ret_timeout_ms)
 {
     long double seconds;
-    if (!roan_parse_long_double(call->argv[index], &seconds) || !isfinite(seconds)) {
+    if (!roan_parse_long_double(call->argv[index], &seconds)) {
         roan_call_error(call, "ERR timeout is not a float or out of range");
         return false;
     }

@@ -146,10 +146,8 @@ class CaseFile:
         marks, text = take_marks(rest or "", STEP_MARKS, at_end=False)
         connection = connection or ""
         send = Send(self.line, connection, sign, text, split_words(text))
-        if not self._continues_pipeline(sign):
+        if marks or not self._continues_pipeline(sign):
             self._begin_exchange(marks)
-        elif marks:
-            raise SyntaxProblem("marks belong on the first command of a pipeline")
         self.exchange.sends.append(send)
         if sign == "!":
             expect = Expect(self.line, connection)

@@ -95,6 +95,17 @@ ROAN_COMMAND(rpoplpush, .arity = 3, .flags = ROAN_CMD_WRITE | ROAN_CMD_DENY_OOM,
 
 /* ---- waiting ---- */
 
+/* The answer is a null where nobody waits, and a null array when the time is over. */
+static void wait_for_source(roan_call *call, int64_t timeout_ms)
+{
+    roan_block block = {.first_key = 1, .key_count = 1, .key_step = 1, .type = ROAN_TYPE_LIST, .timeout_ms = timeout_ms,
+                        .null_array = true};
+    if (call->may_not_block)
+        roan_out_null(call->out);
+    else
+        roan_call_block_on_keys(call, &block);
+}
+
 /* Moves, or waits for the source; what replicas do is the command without its timeout. */
 static void move_or_wait(roan_call *call, list_ends ends, size_t timeout_index, roan_slice effect_name)
 {
@@ -103,8 +114,7 @@ static void move_or_wait(roan_call *call, list_ends ends, size_t timeout_index, 
     if (!roan_call_timeout(call, timeout_index, &timeout_ms))
         return;
     if (!roan_call_find_write(call, 1, &source)) {
-        roan_block block = {.first_key = 1, .key_count = 1, .key_step = 1, .type = ROAN_TYPE_LIST, .timeout_ms = timeout_ms};
-        roan_call_block_on_keys(call, &block);
+        wait_for_source(call, timeout_ms);
         return;
     }
     move_found(call, &source, ends);

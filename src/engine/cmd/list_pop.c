@@ -103,7 +103,7 @@ ROAN_COMMAND(blmpop, .arity = -5, .flags = ROAN_CMD_WRITE | ROAN_CMD_BLOCKING, .
 {
     mpop_options options;
     int64_t timeout_ms;
-    if (!roan_call_timeout(call, 1, &timeout_ms) || !parse_mpop(call, 2, &options))
+    if (!parse_mpop(call, 2, &options) || !roan_call_timeout(call, 1, &timeout_ms))
         return;
     if (mpop(call, &options) || call->has_failed)
         return;
