@@ -2,6 +2,7 @@
 #include "engine/cmd/debug.h"
 
 #include "engine/evict.h"
+#include "types/list.h"
 
 #include <stdio.h>
 
@@ -41,6 +42,26 @@ static size_t serialized_bytes(const roan_entry *entry)
     return length_bytes(value.bytes) + value.bytes;
 }
 
+static size_t node_bytes(const roan_list_ring *ring)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < ring->node_count; i++) {
+        const roan_list_node *node = roan_list_ring_node(ring, i);
+        bytes += roan_list_node_is_plain(node) ? roan_list_node_plain_text(node).bytes : roan_list_node_weight(node);
+    }
+    return bytes;
+}
+
+/* The nodes of a large list. None is ever compressed: ql_compressed is what the configuration asks for. */
+static void describe_nodes(const roan_call *call, const roan_list_ring *ring, bool is_fast, char *text, size_t text_bytes)
+{
+    int length = snprintf(text, text_bytes, " ql_nodes:%u ql_avg_node:%.2f ql_listpack_max:%d ql_compressed:%d", ring->node_count,
+                          (double)ring->count / ring->node_count, ring->size_class,
+                          call->engine->types.list_compress_depth != 0);
+    if (!is_fast)
+        snprintf(text + length, text_bytes - (size_t)length, " ql_uncompressed_size:%zu", node_bytes(ring));
+}
+
 void roan_debug_object(roan_call *call)
 {
     roan_place place;
@@ -48,12 +69,14 @@ void roan_debug_object(roan_call *call)
         return;
     const roan_entry *entry = place.entry;
     bool is_fast = call->argc == 4 && roan_call_is(call, 3, "fast");
-    char size[48] = "", text[256];
+    char size[48] = "", nodes[160] = "", text[400];
     if (!is_fast && entry->type == ROAN_TYPE_STRING)
         snprintf(size, sizeof size, " serializedlength:%zu", serialized_bytes(entry));
-    snprintf(text, sizeof text, "Value at:%p refcount:1 encoding:%s%s lru:%u lru_seconds_idle:%llu", (const void *)entry,
+    if (entry->type == ROAN_TYPE_LIST && entry->encoding == ROAN_LIST_LARGE)
+        describe_nodes(call, roan_entry_pointer(entry), is_fast, nodes, sizeof nodes);
+    snprintf(text, sizeof text, "Value at:%p refcount:1 encoding:%s%s lru:%u lru_seconds_idle:%llu%s", (const void *)entry,
              roan_entry_encoding_name(entry), size, (unsigned)entry->clock,
-             (unsigned long long)(roan_entry_idle_ms(call->lane, entry) / 1000));
+             (unsigned long long)(roan_entry_idle_ms(call->lane, entry) / 1000), nodes);
     roan_out_status(call->out, text);
 }
 
@@ -77,13 +100,17 @@ void roan_debug_sdslen(roan_call *call)
     roan_out_status(call->out, text);
 }
 
+/* The reference prints the structure; here only the answer is the same. */
 void roan_debug_encoded_as(roan_call *call)
 {
     roan_place place;
     if (!find_key(call, &place))
         return;
-    roan_call_error(call, roan_call_is(call, 1, "LISTPACK") ? "ERR Not a listpack encoded object."
-                                                            : "ERR Not a quicklist encoded object.");
+    bool is_listpack = roan_call_is(call, 1, "LISTPACK");
+    if (strcmp(roan_entry_encoding_name(place.entry), is_listpack ? "listpack" : "quicklist") == 0)
+        roan_out_status(call->out, is_listpack ? "Listpack structure printed on stdout" : "Quicklist structure printed on stdout");
+    else
+        roan_call_error(call, is_listpack ? "ERR Not a listpack encoded object." : "ERR Not a quicklist encoded object.");
 }
 
 /* ---- tables ---- */
