@@ -16,6 +16,7 @@
 #include "base/alloc.h"
 
 #define FIRST_NODE_BYTES 128u
+#define EXPECTED_BYTES_MAX ((size_t)64 * 1024) /* what a new node is made ready for, at most */
 
 /* The place of a node in the tree's record. */
 static roan_stream_node *node_at(const roan_stream *stream, const roan_id_cursor *cursor)
@@ -56,16 +57,15 @@ static bool is_full(roan_stream *stream, const roan_type_context *context, const
     for (size_t i = 0; i < 2 * fields.count; i++)
         bytes += fields.words[i].bytes;
     bytes += stream->tail_reference_bytes + roan_stream_node_reference_counters(node);
-    if (bytes >= node_bytes_max(context) || !roan_stream_node_has_places(node))
+    if (bytes >= node_bytes_max(context))
         return true;
     return context->stream_node_entries_max > 0 && node->count >= context->stream_node_entries_max;
 }
 
-static void append_in_new_node(roan_stream *stream, const roan_type_context *context, roan_stream_id id,
-                               roan_stream_fields fields, size_t expected_bytes)
+static void append_in_new_node(roan_stream *stream, roan_stream_id id, roan_stream_fields fields, size_t expected_bytes)
 {
-    bool is_wide = node_bytes_max(context) > ROAN_STREAM_NODE_NARROW_MAX, is_new;
-    roan_stream_node *node = roan_stream_node_create(fields, expected_bytes, is_wide);
+    bool is_new;
+    roan_stream_node *node = roan_stream_node_create(fields, expected_bytes);
     stream->tail_reference_bytes = roan_stream_node_reference_header(fields);
     node = roan_stream_node_append(node, id, id, fields, &stream->tail_reference_bytes);
     memcpy(roan_id_tree_insert(&stream->nodes, id, &is_new), &node, sizeof node);
@@ -76,7 +76,7 @@ static void append_entry(roan_stream *stream, const roan_type_context *context, 
 {
     roan_id_cursor tail = roan_id_tree_last(&stream->nodes);
     if (ROAN_UNLIKELY(tail.leaf == NULL)) {
-        append_in_new_node(stream, context, id, fields, FIRST_NODE_BYTES);
+        append_in_new_node(stream, id, fields, FIRST_NODE_BYTES);
         return;
     }
     roan_stream_node *node = node_at(stream, &tail);
@@ -84,7 +84,7 @@ static void append_entry(roan_stream *stream, const roan_type_context *context, 
     if (is_full(stream, context, node, base, fields)) {
         size_t bytes = ROAN_MIN(node->bytes, node_bytes_max(context));
         set_node_at(stream, &tail, roan_stream_node_fit(node));
-        append_in_new_node(stream, context, id, fields, ROAN_MIN(bytes + bytes / 8, ROAN_STREAM_NODE_NARROW_MAX));
+        append_in_new_node(stream, id, fields, ROAN_MIN(bytes + bytes / 8, EXPECTED_BYTES_MAX));
         return;
     }
     roan_stream_node *grown = roan_stream_node_append(node, base, id, fields, &stream->tail_reference_bytes);
@@ -353,14 +353,14 @@ uint64_t roan_stream_apply_trim(roan_stream *stream, const roan_stream_trim *tri
 
 bool roan_stream_has_deleted_behind(const roan_stream *stream, roan_stream_id id)
 {
-    if (stream->length == 0 || roan_stream_id_is_zero(stream->max_deleted_id))
-        return false;
-    return !roan_stream_id_is_less(stream->max_deleted_id, stream->first_id) &&
+    return stream->length > 0 && !roan_stream_id_is_zero(stream->max_deleted_id) &&
            !roan_stream_id_is_less(stream->max_deleted_id, id);
 }
 
 int64_t roan_stream_history_before(const roan_stream *stream, roan_stream_id id)
 {
+    roan_stream_id deleted = stream->max_deleted_id;
+    int64_t before_first = (int64_t)(stream->entries_added - stream->length);
     if (stream->entries_added == 0)
         return 0;
     bool is_last = roan_stream_id_is_equal(id, stream->last_id);
@@ -368,11 +368,12 @@ int64_t roan_stream_history_before(const roan_stream *stream, roan_stream_id id)
         return (int64_t)stream->entries_added;
     if (roan_stream_id_is_less(stream->last_id, id))
         return ROAN_STREAM_READ_UNKNOWN;
-    bool has_gaps = !roan_stream_id_is_zero(stream->max_deleted_id) &&
-                    !roan_stream_id_is_less(stream->max_deleted_id, stream->first_id);
-    if (has_gaps || roan_stream_id_is_less(stream->first_id, id))
-        return ROAN_STREAM_READ_UNKNOWN;
-    return (int64_t)(stream->entries_added - stream->length) + roan_stream_id_is_equal(id, stream->first_id);
+    if (!roan_stream_id_is_zero(deleted) && !roan_stream_id_is_less(deleted, stream->first_id))
+        return ROAN_STREAM_READ_UNKNOWN; /* there are gaps between the entries */
+    if (roan_stream_id_is_equal(id, stream->first_id))
+        return before_first + 1;
+    bool is_behind_gaps = roan_stream_id_is_zero(id) || !roan_stream_id_is_less(id, deleted);
+    return roan_stream_id_is_less(id, stream->first_id) && is_behind_gaps ? before_first : ROAN_STREAM_READ_UNKNOWN;
 }
 
 bool roan_stream_group_lag(const roan_stream *stream, const roan_stream_group *group, int64_t *ret_lag)
@@ -393,7 +394,9 @@ bool roan_stream_group_advance(const roan_stream *stream, roan_stream_group *gro
 {
     if (!roan_stream_id_is_less(group->last_id, id))
         return false;
-    if (group->entries_read != ROAN_STREAM_READ_UNKNOWN && !roan_stream_has_deleted_behind(stream, id))
+    bool is_among = !roan_stream_id_is_less(group->last_id, stream->first_id);
+    if (group->entries_read != ROAN_STREAM_READ_UNKNOWN && is_among &&
+        !roan_stream_has_deleted_behind(stream, group->last_id))
         group->entries_read++;
     else if (stream->entries_added > 0)
         group->entries_read = roan_stream_history_before(stream, id);

@@ -94,7 +94,7 @@ uint64_t roan_stream_apply_trim(roan_stream *stream, const roan_stream_trim *tri
 
 /* ---- groups: how far they are ---- */
 
-/* Is a deleted entry at or behind `id`? */
+/* May the stream lack a deleted entry at or behind `id`? False for an empty stream. */
 bool roan_stream_has_deleted_behind(const roan_stream *stream, roan_stream_id id);
 
 /* How many entries were ever added up to this id; ROAN_STREAM_READ_UNKNOWN where that cannot be told. */

@@ -15,6 +15,7 @@
 #define CODE_BITS 3u
 #define CODE_MASK 7u
 #define CODE_8_BYTES 7u
+#define NARROW_MAX UINT16_MAX   /* the last byte where an entry may begin in a node that is not wide */
 #define ENTRY_HEAD_MAX (1 + 8 + 8)
 #define GROWTH_MAX ((size_t)1 << 20) /* beyond, a node grows by a quarter */
 
@@ -112,7 +113,7 @@ static void write_place(roan_stream_node *node, unsigned index, uint32_t place)
         memcpy(end - (size_t)(index + 1) * sizeof place, &place, sizeof place);
         return;
     }
-    ROAN_ASSERT(place <= ROAN_STREAM_NODE_NARROW_MAX);
+    ROAN_ASSERT(place <= NARROW_MAX);
     memcpy(end - (size_t)(index + 1) * sizeof narrow, &narrow, sizeof narrow);
 }
 
@@ -124,7 +125,7 @@ static size_t text_bytes_max(roan_slice text)
     return text.bytes + ROAN_PACKED_HEADER_MAX;
 }
 
-roan_stream_node *roan_stream_node_create(roan_stream_fields fields, size_t bytes, bool is_wide)
+roan_stream_node *roan_stream_node_create(roan_stream_fields fields, size_t bytes)
 {
     size_t needed = sizeof(roan_stream_node) + ROAN_PACKED_INTEGER_MAX;
     for (size_t i = 0; i < fields.count; i++)
@@ -132,7 +133,7 @@ roan_stream_node *roan_stream_node_create(roan_stream_fields fields, size_t byte
     size_t capacity = roan_alloc_good_size(ROAN_MAX(needed, bytes));
     ROAN_ASSERT(capacity <= UINT32_MAX);
     roan_stream_node *node = roan_alloc(capacity);
-    *node = (roan_stream_node){.capacity = (uint32_t)capacity, .is_wide = is_wide};
+    *node = (roan_stream_node){.capacity = (uint32_t)capacity};
     roan_packed count = roan_packed_from_integer((int64_t)fields.count);
     char *at = roan_packed_put(node->data, &count);
     for (size_t i = 0; i < fields.count; i++)
@@ -174,9 +175,26 @@ roan_stream_node *roan_stream_node_copy(const roan_stream_node *node)
     return copy;
 }
 
+/* The same node with places of four bytes. */
+static roan_stream_node *widen(roan_stream_node *node)
+{
+    size_t capacity = roan_alloc_good_size(node->bytes + node->count * sizeof(uint32_t));
+    ROAN_ASSERT(capacity <= UINT32_MAX);
+    roan_stream_node *wide = roan_alloc(capacity);
+    memcpy(wide, node, node->bytes);
+    wide->capacity = (uint32_t)capacity;
+    wide->is_wide = true;
+    for (unsigned i = 0; i < node->count; i++)
+        write_place(wide, i, read_place(node, i));
+    roan_stream_node_free(node);
+    return wide;
+}
+
 /* Makes room for an entry of at most so many bytes, and its place. */
 static roan_stream_node *reserve(roan_stream_node *node, size_t entry_bytes)
 {
+    if (ROAN_UNLIKELY(node->bytes > NARROW_MAX && !node->is_wide))
+        node = widen(node);
     size_t needed = node->bytes + entry_bytes + (node->count + 1) * place_bytes(node);
     if (ROAN_LIKELY(needed <= node->capacity))
         return node;

@@ -6,7 +6,7 @@
  *     entry      flags u8, id, [field count], then value value ... or name value name value ...
  *     flags      deleted, same names, bytes of the id's ms and seq (0 to 6, or 8)
  *     id         ms as a difference to the node's first id; seq as one, too, when ms is the same
- *     place      where an entry begins, 2 bytes in a narrow node and 4 in a wide one, from the end backwards
+ *     place      where an entry begins, from the end backwards: 2 bytes each, or 4 in a node that has become wide
  *
  * Names, values and counts are packed items (packed.h). Deleted entries stay, flagged, until the whole node goes. The
  * first id is kept by whoever has the node, and is `base` below.
@@ -20,7 +20,6 @@
 #include "types/stream_id.h"
 
 #define ROAN_STREAM_NODE_BYTES_MAX ((size_t)1 << 30) /* a node is full when it has more, whatever the configuration says */
-#define ROAN_STREAM_NODE_NARROW_MAX ((size_t)UINT16_MAX)
 
 typedef struct roan_stream_node {
     uint32_t capacity;  /* of the whole allocation */
@@ -47,17 +46,11 @@ typedef struct roan_stream_entry {
 } roan_stream_entry;
 
 /* A node without entries, for entries with these names; about `bytes` long. */
-roan_stream_node *roan_stream_node_create(roan_stream_fields fields, size_t bytes, bool is_wide);
+roan_stream_node *roan_stream_node_create(roan_stream_fields fields, size_t bytes);
 void roan_stream_node_free(roan_stream_node *node);
 roan_stream_node *roan_stream_node_copy(const roan_stream_node *node);
 /* Gives room back that is not needed; the node may move. */
 roan_stream_node *roan_stream_node_fit(roan_stream_node *node);
-
-/* Can it take another entry? A narrow one takes none behind its 65535th byte. */
-static inline bool roan_stream_node_has_places(const roan_stream_node *node)
-{
-    return node->is_wide || node->bytes <= ROAN_STREAM_NODE_NARROW_MAX;
-}
 
 /* Appends an entry; the node may move. Adds to *reference_bytes what the entry takes in the reference's nodes. */
 roan_stream_node *roan_stream_node_append(roan_stream_node *node, roan_stream_id base, roan_stream_id id,

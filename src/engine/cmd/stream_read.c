@@ -132,13 +132,11 @@ static bool resolve_id(roan_call *call, const read_options *options, size_t inde
             return meaningless(call, sign);
         if (from->stream == NULL)
             return true;
-        if (sign == '$')
-            from->after = from->stream->last_id;
-        else if (from->stream->length > 0) {
-            from->after = roan_stream_last_live_id(from->stream);
-            ROAN_IGNORE(roan_stream_id_step_down(&from->after)); /* entries have ids above zero */
-        }
-        return true;
+        from->after = from->stream->last_id;
+        if (sign == '$' || roan_stream_id_step_down(&from->after))
+            return true;
+        roan_call_error(call, "ERR the stream last element ID is 0-0");
+        return false;
     }
     if (sign == '>') {
         from->is_new = true;
@@ -148,7 +146,10 @@ static bool resolve_id(roan_call *call, const read_options *options, size_t inde
                               "<consumer> option.");
         return false;
     }
-    return roan_stream_id_argument(call, index, &from->after);
+    if (!roan_stream_id_argument(call, index, &from->after))
+        return false;
+    from->is_new = options->is_group && roan_stream_id_is_equal(from->after, ROAN_STREAM_ID_MAX); /* as in the reference */
+    return true;
 }
 
 /* Finds the stream, its group and id number i; false after an error was sent. */
@@ -290,7 +291,7 @@ static void serve_history(roan_call *call, const read_options *options, const so
     roan_out_mark mark = roan_out_open(call->out);
     uint64_t limit = options->count == 0 ? UINT64_MAX : options->count, sent = 0;
     roan_stream_id first = from->after;
-    ROAN_IGNORE(roan_stream_id_step_up(&first)); /* the highest id stays what it is, as in the reference */
+    ROAN_IGNORE(roan_stream_id_step_up(&first)); /* the highest id means what is new */
     roan_id_cursor at = roan_id_tree_at_least(&consumer->pending, first);
     for (; at.leaf != NULL && sent < limit; roan_id_cursor_next(&at), sent++) {
         roan_stream_id id = roan_id_cursor_id(&at);
