@@ -4,12 +4,14 @@
     fuzz_differential.py --count 100000
     fuzz_differential.py --seed 17 --server CMD --reference CMD
 
-Strings, bitmaps and keys. Replies that may differ (the order of KEYS, times, what RANDOMKEY picks) are
-normalised first. A difference is reduced to a short list of commands and printed as a case. Differences
-between released servers that are known and meant are listed in KNOWN below.
+All types and all commands that both servers know, in rounds: each has other weights, and half of them small limits of the
+packed forms, so that values change their form often. What may differ (orders, times, what is picked by chance) is
+normalised, and known differences between released servers are listed, in ../lib/replies.py. A difference is reduced to a
+short list of commands and printed as a case.
 """
 
 import argparse
+import collections
 import os
 import random
 import re
@@ -20,8 +22,11 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 from casefile import has_version  # noqa: E402
-from commandmaker import CommandMaker  # noqa: E402
+from commandmaker import LIMITS, CommandMaker  # noqa: E402
 from pattern import render  # noqa: E402
+from pieces import as_bytes  # noqa: E402
+from replies import (PICKED, TIME_SLACK_MS, as_numbers, check_picks, flat, in_slack, is_known,  # noqa: E402
+                     normalise)
 from resp import Closed, ProtocolError, Reply, Timeout, plain  # noqa: E402
 from server import Server, StartFailed, identify  # noqa: E402
 from values import quote  # noqa: E402
@@ -33,48 +38,17 @@ BATCH = 40
 ROUND = 2000                       # commands between two comparisons of the data, and fresh weights
 DATABASES = 3
 SHOWN_MAX = 40                     # commands printed of a case
-TIME_SLACK = {b"TTL": 2, b"EXPIRETIME": 2, b"PTTL": 2000, b"PEXPIRETIME": 2000}
-FEATURES = {"ifeq": ("valkey-8.1",), "msetex": ("valkey-9.1",), "delifeq": ("valkey-9.0",)}
+LINE_SHOWN_MAX = 2000
+FEATURES = {"ifeq": ("valkey-8.1",)}   # options; commands are asked for
 
 
-# -- differences that are meant ------------------------------------------------------------------------
-
-def is_missing_getex(command, replies):
-    """Redis looks at GETEX's expiry only when the key exists."""
-    kinds = sorted(reply.kind for reply in replies)
-    return command[0].upper() == b"GETEX" and kinds == ["error", "nil"]
+def known_commands(connection):
+    return {name.upper() for name in plain(connection.call("COMMAND", "LIST")) if b"|" not in name}
 
 
-def is_start_only(command, replies):
-    """BITCOUNT with a start and no end came with Valkey 8.0."""
-    return command[0].upper() == b"BITCOUNT" and len(command) == 3
-
-
-def is_missing_bits(command, replies):
-    """Redis 7.0 does not check all arguments of BITCOUNT and BITPOS; 8.0 checks in another order."""
-    kinds = sorted(reply.kind for reply in replies)
-    return command[0].upper() in (b"BITCOUNT", b"BITPOS") and kinds in (["error", "integer"], ["error"] * 2)
-
-
-def is_embedding(command, replies):
-    """Where short strings end (embstr, raw) is each server's own business."""
-    values = [reply.value for reply in replies]
-    return command[:2] == [b"OBJECT", b"ENCODING"] and sorted(values) == [b"embstr", b"raw"]
-
-
-def is_scan_type(command, replies):
-    """Redis 7.0 and 8.0 answer an unknown TYPE with nothing."""
-    return command[0] == b"SCAN" and b"TYPE" in command and "error" in [reply.kind for reply in replies]
-
-
-def is_scan_cursor(command, replies):
-    """Redis 7.0 reads -1 and an empty text as cursors."""
-    return command[0] == b"SCAN" and command[1:2] in ([b"-1"], [b""])
-
-
-REDIS = ("redis",)
-KNOWN = ((is_missing_getex, REDIS), (is_start_only, REDIS), (is_missing_bits, REDIS),
-         (is_embedding, ("redis", "valkey", "roan")), (is_scan_type, REDIS), (is_scan_cursor, REDIS))
+def prints_numbers_differently(identities):
+    """Redis before 7.2 prints doubles with 17 digits."""
+    return any(name == "redis" and version < (7, 2) for name, version in identities)
 
 
 class Pair:
@@ -92,6 +66,9 @@ class Pair:
         self.identities = [identify(connection) for connection in self.connections]
         self.features = {name for name, marks in FEATURES.items()
                          if all(any(has_version(mark, one) for mark in marks) for one in self.identities)}
+        self.commands = set.intersection(*(known_commands(connection) for connection in self.connections))
+        self.defaults = [dict(zip(*[iter(plain(connection.call("CONFIG", "GET", "*")))] * 2))
+                         for connection in self.connections]
 
     def reconnect(self):
         for connection in self.connections:
@@ -110,23 +87,47 @@ class Pair:
             for connection in self.connections:
                 for command in part:
                     connection.send(*command)
-            found = None
+            replies = [[self.read(connection, command) for connection in self.connections] for command in part]
             for at, command in enumerate(part):
-                replies = [connection.read() for connection in self.connections]
-                if found is None and not self.is_same(command, replies):
-                    found = (start + at, replies)
-            if found:
-                return found
+                if not self.is_same(command, replies[at]) or self.picked_wrong(part, replies, at):
+                    return start + at, replies[at]
         return None
+
+    def read(self, connection, command):
+        try:
+            return connection.read()
+        except Timeout:
+            raise Timeout("no reply to " + shortened(" ".join(word_text(word) for word in command)))
 
     def is_same(self, command, replies):
         one, other = (normalise(command, reply) for reply in replies)
-        if one == other:
+        return one == other or in_slack(command, one, other) or is_known(command, replies, self.identities) or \
+            (prints_numbers_differently(self.identities) and as_numbers(one) == as_numbers(other))
+
+    def picked_wrong(self, commands, replies, at):
+        """A command that picks by chance is followed by one that reads everything."""
+        if commands[at][0] not in PICKED or at + 1 == len(commands) or commands[at + 1][1:2] != commands[at][1:2]:
+            return False
+        return any(check_picks(commands[at], reply, everything) for reply, everything in zip(replies[at], replies[at + 1]))
+
+    def set_limits(self, limits):
+        """The defaults, but for these; options that one of the servers does not know stay as they are on both."""
+        for name in LIMITS:
+            self.configure(name, None)
+        self.limits = [(name, value) for name, value in limits if self.configure(name, value)]
+
+    def configure(self, name, value):
+        """Sets an option on both servers (None: to its default); false when one of them refuses."""
+        defaults = [values.get(name.encode()) for values in self.defaults]
+        if None in defaults:
+            return False
+        values = defaults if value is None else [value, value]
+        replies = [connection.call("CONFIG", "SET", name, one) for connection, one in zip(self.connections, values)]
+        if all(reply.kind == "status" for reply in replies):
             return True
-        slack = TIME_SLACK.get(command[0].upper())
-        if slack and one.kind == other.kind == "integer" and min(one.value, other.value) >= 0:
-            return abs(one.value - other.value) <= slack
-        return any(rule(command, replies) and all_in(self.identities, names) for rule, names in KNOWN)
+        if value is not None:
+            self.configure(name, None)
+        return False
 
     def stop(self):
         for connection in self.connections:
@@ -142,71 +143,109 @@ class Pair:
         for database in range(DATABASES):
             data = [read_database(connection, database) for connection in self.connections]
             for name in sorted(set(data[0]) | set(data[1])):
-                values = [one.get(name) for one in data]
-                if None in values or values[0][0] != values[1][0] \
-                        or abs(values[0][1] - values[1][1]) > TIME_SLACK[b"PEXPIRETIME"]:
-                    return "database %d, key %s: %r and %r" % (database, quote(name), *values)
+                difference = data_difference(*(one.get(name) for one in data), self.identities)
+                if difference:
+                    return "database %d, key %s: %s" % (database, quote(name), difference)
         return ""
 
 
-def all_in(identities, names):
-    """A known difference needs one of the named servers; Roan against Valkey has none but its own."""
-    return any(identity[0] in names for identity in identities)
+# -- the data ------------------------------------------------------------------------------------------
+
+READS = {b"string": [("GET",)], b"list": [("LRANGE", 0, -1)], b"set": [("SMEMBERS",)], b"hash": [("HGETALL",)],
+         b"zset": [("ZRANGE", 0, -1, "WITHSCORES")], b"stream": [("XRANGE", "-", "+"), ("XINFO", "STREAM", "FULL", "COUNT", 0)]}
 
 
-def normalise(command, reply):
-    verb = command[0].upper()
-    if verb == b"KEYS" and reply.kind == "array":
-        return Reply("array", sorted(reply.value))
-    if verb == b"SCAN" and reply.kind == "array":
-        return Reply("array", [reply.value[0], Reply("array", sorted(set(reply.value[1].value)))])
-    if verb == b"OBJECT" and reply.kind == "integer":
-        return Reply("integer", 1)  # Redis shares small integers
-    if verb == b"RANDOMKEY" and reply.kind == "bulk":
-        return Reply("bulk", b"some key")
-    return reply
+def read_command(form, name):
+    at = 2 if form[0] == "XINFO" else 1
+    return [as_bytes(word) for word in form[:at] + (name,) + form[at:]]
 
 
 def read_database(connection, database):
-    """{name: (value, expiry)}"""
+    """{name: (type, encoding, value, expiry)}, values in an order that is the same everywhere."""
     connection.call("SELECT", database)
     names = sorted(plain(connection.call("KEYS", "*")))
     for name in names:
-        connection.send("GET", name)
+        connection.send("TYPE", name)
+        connection.send("OBJECT", "ENCODING", name)
         connection.send("PEXPIRETIME", name)
-    return {name: (connection.read().value, connection.read().value) for name in names}
+    facts = {name: [connection.read() for _ in range(3)] for name in names}
+    data = {}
+    for name, (kind, encoding, expiry) in facts.items():
+        commands = [read_command(form, name) for form in READS.get(kind.value, ())]
+        replies = [connection.call(*command) for command in commands]
+        values = [normalise(command, reply) for command, reply in zip(commands, replies)]
+        if kind.value == b"hash" and connection.call("HPEXPIRETIME", name, "FIELDS", 1, "x").kind == "array":
+            fields = sorted(field.value for field in flat(replies[0])[::2])
+            values.append(connection.call("HPEXPIRETIME", name, "FIELDS", len(fields), *fields))
+        data[name] = (kind.value, encoding.value, values, expiry.value)
+    return data
+
+
+def data_difference(one, other, identities):
+    """What differs between two keys; empty when nothing does."""
+    if one is None or other is None:
+        return "is there on one server only: %r" % ((one or other),)
+    if one[0] != other[0]:
+        return "a %s and a %s" % (one[0].decode(), other[0].decode())
+    encodings = [Reply("bulk", one[1]), Reply("bulk", other[1])]
+    if one[1] != other[1] and not is_known([b"OBJECT", b"ENCODING"], encodings, identities):
+        return "is encoded as %s and %s" % (one[1], other[1])
+    if abs(one[3] - other[3]) > TIME_SLACK_MS[b"PEXPIRETIME"]:
+        return "expires at %d and %d" % (one[3], other[3])
+    for mine, theirs in zip(one[2], other[2]):
+        if mine != theirs and not in_slack([b"HPEXPIRETIME"], mine, theirs) and \
+                not (prints_numbers_differently(identities) and as_numbers(mine) == as_numbers(theirs)):
+            return "(%s, %s) %s" % (one[0].decode(), one[1].decode(), first_difference(mine, theirs))
+    return ""
+
+
+def first_difference(mine, theirs):
+    if isinstance(mine.value, list) and isinstance(theirs.value, list):
+        for at, (one, other) in enumerate(zip(mine.value, theirs.value)):
+            if one != other:
+                return "item %d of %d and %d: %r and %r" % (at, len(mine.value), len(theirs.value), one, other)
+        return "%d and %d items" % (len(mine.value), len(theirs.value))
+    return "%r and %r" % (mine, theirs)
 
 
 # -- reducing ------------------------------------------------------------------------------------------
 
 class Reducer:
-    """Delta debugging: drop parts of a list of commands while the servers still differ."""
+    """Delta debugging: drop groups of commands while the same command, or the data, still differ."""
 
-    def __init__(self, pair):
+    def __init__(self, pair, last):
         self.pair = pair
+        self.last = last               # the command whose replies differ; None: the data do
         self.tries_left = 400
 
-    def fails(self, commands):
+    def fails(self, groups):
         self.tries_left -= 1
         self.pair.reset()
+        commands = joined(groups)
         found = self.pair.run(commands)
-        return found is not None or bool(self.pair.compare_data())
+        if found is not None:
+            return commands[found[0]] == self.last
+        return self.last is None and bool(self.pair.compare_data())
 
-    def reduce(self, commands):
-        if not self.fails(commands):
+    def reduce(self, groups):
+        if not self.fails(groups):
             print("the difference does not repeat: it depends on time")
-            return commands
-        size = len(commands) // 2
+            return groups
+        size = len(groups) // 2
         while size >= 1 and self.tries_left > 0:
             at, shrunk = 0, False
-            while at < len(commands) and self.tries_left > 0:
-                shorter = commands[:at] + commands[at + size:]
+            while at < len(groups) and self.tries_left > 0:
+                shorter = groups[:at] + groups[at + size:]
                 if shorter and self.fails(shorter):
-                    commands, shrunk = shorter, True
+                    groups, shrunk = shorter, True
                 else:
                     at += size
             size = size if shrunk and size == 1 else size // 2
-        return commands
+        return groups
+
+
+def joined(groups):
+    return [command for group in groups for command in group]
 
 
 def word_text(word):
@@ -214,10 +253,16 @@ def word_text(word):
     return text if re.fullmatch(r"[!-~]+", text) and not re.search(r"[\"'\\$\[]", text) else quote(word)
 
 
+def shortened(text):
+    return text if len(text) <= LINE_SHOWN_MAX else text[:LINE_SHOWN_MAX] + " ... (%d characters)" % len(text)
+
+
 def print_case(pair, commands, text):
     """The commands as a case, with the reference's replies; of a long list the end."""
     print("case found by fuzz_differential: %s" % text)
     pair.reset()
+    for limit in pair.limits:
+        print("config %s %s" % limit)
     if len(commands) > SHOWN_MAX:
         print("# %d commands before these" % (len(commands) - SHOWN_MAX))
         pair.run(commands[:-SHOWN_MAX])
@@ -226,10 +271,10 @@ def print_case(pair, commands, text):
         for connection in pair.connections:
             connection.send(*command)
             replies.append(connection.read())
-        print("> " + " ".join(word_text(word) for word in command))
-        print("< " + render(replies[1]))
+        print(shortened("> " + " ".join(word_text(word) for word in command)))
+        print(shortened("< " + render(replies[1])))
         if not pair.is_same(command, replies):
-            print("# the server answers: " + render(replies[0]))
+            print(shortened("# the server answers: " + render(replies[0])))
     difference = pair.compare_data()
     if difference:
         print("# the data differ: " + difference)
@@ -237,19 +282,34 @@ def print_case(pair, commands, text):
 
 # -- the run -------------------------------------------------------------------------------------------
 
+Difference = collections.namedtuple("Difference", "groups last text")
+
+
 def run_round(pair, seed, count):
-    """None, or (commands up to the difference, what differs)."""
-    maker = CommandMaker(random.Random(seed), pair.features)
-    commands = []
-    while len(commands) < count:
-        commands += maker.make()
+    """None, or a Difference: groups of commands up to it, the command whose replies differ (or None), what differs."""
+    maker = CommandMaker(random.Random(seed), pair.features, pair.commands)
+    pair.set_limits(maker.limits())
+    groups = []
+    while len(groups) < count:
+        groups.append(maker.make())
+    commands = joined(groups)
     pair.reset()
     found = pair.run(commands)
     if found:
         at, replies = found
-        return commands[:at + 1], "replies differ: %s and %s" % tuple(render(one) for one in replies)
+        text = "replies differ: %s and %s" % tuple(render(one) for one in replies)
+        return Difference(groups_until(groups, at), commands[at], text)
     difference = pair.compare_data()
-    return (commands, "data differ: " + difference) if difference else None
+    return Difference(groups, None, "data differ: " + difference) if difference else None
+
+
+def groups_until(groups, at):
+    """The groups up to that with the command number `at`."""
+    for index, group in enumerate(groups):
+        at -= len(group)
+        if at < 0:
+            return groups[:index + 1]
+    return groups
 
 
 def main():
@@ -283,7 +343,8 @@ def main():
                 continue
             failed += 1
             print("round %s" % seed)
-            print_case(pair, Reducer(pair).reduce(found[0]), found[1][:300])
+            groups = Reducer(pair, found.last).reduce(found.groups)
+            print_case(pair, joined(groups), found.text[:300])
             if failed >= options.failures:
                 break
     except (Closed, Timeout, ProtocolError, StartFailed, OSError) as problem:
