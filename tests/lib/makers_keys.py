@@ -76,7 +76,7 @@ class KeyMaker(Pieces):
     def make_sort(self):
         """Weights are numbers, texts and missing ones. Equal texts have no order, so ALPHA goes without BY."""
         patterns = ["w_*", "w_*", "o_*->w", "o_*->", "missing_*", "t_*"]
-        words = self.random.choice([[], ["ALPHA"], ["ALPHA"], ["BY", self.random.choice(patterns)]]) + self.sort_options()
+        words = self.random.choice([self.plain_sort(), ["ALPHA"], ["ALPHA"], ["BY", self.random.choice(patterns)]]) + self.sort_options()
         verb = self.random.choice(["SORT", "SORT", "SORT_RO"])
         return [verb, self.sort_key()] + words + ["STORE", self.key("list")] * self.chance(0.25)
 
@@ -91,6 +91,10 @@ class KeyMaker(Pieces):
             [["DEL", "z1"], ["ZADD", "z1"] + [word for at in range(6) for word in (at % 4, b"m%d" % at)],
              ["SORT", "z1"] + by + self.sort_options() + store * self.chance(0.3)],
             ["SORT", self.random.choice(KEYS["set"] + KEYS["list"])] + by + self.sort_options() + store])
+
+    def plain_sort(self):
+        """Older servers take an empty text for a number."""
+        return [] if "modern" in self.features else ["ALPHA"]
 
     def make_sort_by_text(self):
         """All weights differ."""

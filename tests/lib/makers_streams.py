@@ -68,12 +68,15 @@ class StreamMaker(Pieces):
         return ["XTRIM", self.key("stream")] + self.trim()
 
     def make_xsetid(self):
+        if "xclaim" not in self.features:  # older servers look at less, or leave other consumers behind
+            return self.make_xlen()
         return ["XSETID", self.key("stream"), self.stream_id()] + \
             self.some_of(["ENTRIESADDED", self.count()], ["MAXDELETEDID", self.stream_id()])
 
     def make_xread(self):
         keys = self.keys(2, "stream")
-        ids = [self.random.choice(["$", "+", "0"] + [self.stream_id()] * 3) for _ in keys]
+        ids = [self.random.choice(["$", "0"] + self.having("xread +", ["+"]) + [self.stream_id()] * 3) for _ in keys]
+        ids = [one if one != "+" or "xread +" in self.features else "0" for one in ids]
         options = self.some_of(["COUNT", self.count()], ["BLOCK", self.random.choice([1, 1, "-1", "abc"])])
         return ["XREAD"] + options + ["STREAMS"] + keys + (ids if self.chance(0.97) else ids[1:])
 
@@ -101,7 +104,11 @@ class StreamMaker(Pieces):
         keys = self.keys(2, "stream")
         ids = [self.random.choice([">", ">", ">", "0", self.stream_id()]) for _ in keys]
         options = self.some_of(["COUNT", self.count()], ["NOACK"], ["BLOCK", self.random.choice([1, "-1"])])
-        return ["XREADGROUP", "GROUP", self.group(), self.consumer()] + options + ["STREAMS"] + keys + ids
+        group, consumer = self.group(), self.consumer()
+        command = ["XREADGROUP", "GROUP", group, consumer] + options + ["STREAMS"] + keys + ids
+        if "xclaim" in self.features:
+            return command
+        return [["XGROUP", "CREATECONSUMER", key, group, consumer] for key in keys] + [command]
 
     def make_xack(self):
         return ["XACK", self.key("stream"), self.group()] + self.stream_ids()
@@ -123,12 +130,16 @@ class StreamMaker(Pieces):
         return words + idle + bounds + [self.count()] + [self.consumer()] * self.chance(0.4)
 
     def make_xclaim(self):
+        if "xclaim" not in self.features:
+            return self.make_xpending()
         options = self.some_of(["IDLE", 0], ["TIME", "1600000000000"], ["RETRYCOUNT", self.count()], ["FORCE"],
                                ["JUSTID"], ["LASTID", self.stream_id()], ["BOGUS"] if self.chance(0.1) else [])
         return ["XCLAIM", self.key("stream"), self.group(), self.consumer(),
                 self.random.choice([0, 0, FOREVER, "abc"])] + self.stream_ids() + options
 
     def make_xautoclaim(self):
+        if "xclaim" not in self.features:
+            return self.make_xpending()
         return ["XAUTOCLAIM", self.key("stream"), self.group(), self.consumer(), self.random.choice([0, 0, FOREVER]),
                 self.random.choice(["0", "-", self.stream_id(), "(" + self.stream_id()])] + \
             ["COUNT", self.count()] * self.chance(0.4) + ["JUSTID"] * self.chance(0.3)

@@ -8,7 +8,7 @@ from pieces import Pieces
 
 SCORES = ["0", "1", "2", "3", "-1", "0.5", "-2.25", "10", "100", "4096.75", "1e3", "-0", "5.0", "1048576"]
 EXTREMES = ["inf", "-inf", "+inf", "Infinity", "1e308", "-1e-300", "9007199254740993", "0.1", "3.14159265358979",
-            "1e17", "123456789012345678", "0x10"]
+            "1e17", "123456789012345678"]
 WRONG_SCORES = ["abc", "", "nan", "1.5x", " 1", "1e5000", "--1", "(1"]
 BOUNDS = ["-inf", "+inf", "(0", "0", "(1", "1", "2", "(3", "10", "(-1", "-1", "1e3", "(inf", "(-inf"]
 WRONG_BOUNDS = ["abc", "", "(", "nan", "((1", "[1"]
@@ -21,7 +21,7 @@ UNITS = ["m", "km", "mi", "ft", "KM", "cm"]
 class ZsetMaker(Pieces):
     def score(self):
         if self.chance(0.03):
-            return self.random.choice(WRONG_SCORES)
+            return self.random.choice(WRONG_SCORES + self.having("modern", ["0x10"]))
         if self.chance(0.15) and self.is_extreme:
             return self.random.choice(EXTREMES)
         return self.random.choice(SCORES + [str(self.random.randint(-20, 20))] * 6)
@@ -53,14 +53,15 @@ class ZsetMaker(Pieces):
         return self.random.choice([
             ["ZCARD", key], ["ZSCORE", key, self.member()], ["ZMSCORE", key] + self.members(),
             ["ZCOUNT", key] + self.bounds(),
-            [self.random.choice(["ZRANK", "ZREVRANK"]), key, self.member()] + ["WITHSCORE"] * self.chance(0.3)])
+            [self.random.choice(["ZRANK", "ZREVRANK"]), key, self.member()] + self.having("withscore", ["WITHSCORE"] * self.chance(0.3))])
 
     def bounds(self):
         wrong = WRONG_BOUNDS if self.chance(0.05) else []
         return [self.random.choice(wrong or BOUNDS), self.random.choice(BOUNDS)]
 
     def limit(self):
-        return ["LIMIT", self.index(), self.index()] * self.chance(0.3)
+        offset = self.index() if "modern" in self.features else self.random.choice(["0", "1", "5"])
+        return ["LIMIT", offset, self.index()] * self.chance(0.3)
 
     def withscores(self):
         return [self.case("WITHSCORES")] * self.chance(0.4)
@@ -175,7 +176,7 @@ class ZsetMaker(Pieces):
         kind = self.random.randrange(9)
         if kind < 4:
             return ["BYRADIUS", self.size(), self.random.choice(UNITS)]
-        if kind < 7:
+        if kind < 7 or "bypolygon" not in self.features:
             return ["BYBOX", self.size(), self.size(), self.random.choice(UNITS)]
         corners = [word for _ in range(self.random.choice([3, 3, 4, 5, 2])) for word in (self.longitude(), self.latitude())]
         return ["BYPOLYGON"] + self.counted_corners(corners)

@@ -25,8 +25,7 @@ from casefile import has_version  # noqa: E402
 from commandmaker import LIMITS, CommandMaker  # noqa: E402
 from pattern import render  # noqa: E402
 from pieces import as_bytes  # noqa: E402
-from replies import (PICKED, TIME_SLACK_MS, as_numbers, check_picks, flat, in_slack, is_known,  # noqa: E402
-                     normalise)
+from replies import PICKED, TIME_SLACK_MS, check_picks, flat, is_equal, is_known, normalise  # noqa: E402
 from resp import Closed, ProtocolError, Reply, Timeout, plain  # noqa: E402
 from server import Server, StartFailed, identify  # noqa: E402
 from values import quote  # noqa: E402
@@ -39,16 +38,14 @@ ROUND = 2000                       # commands between two comparisons of the dat
 DATABASES = 3
 SHOWN_MAX = 40                     # commands printed of a case
 LINE_SHOWN_MAX = 2000
-FEATURES = {"ifeq": ("valkey-8.1",)}   # options; commands are asked for
+# Options by the versions that know them; commands are asked for.
+FEATURES = {"ifeq": ("valkey-8.1",), "novalues": ("redis-7.4", "valkey-8.0"), "noscores": ("valkey-9.0",),
+            "xread +": ("redis-7.4", "valkey-8.0"), "bypolygon": ("valkey-9.0",), "withscore": ("redis-7.2", "valkey-7.2"),
+            "modern": ("valkey-9.0",), "xclaim": ("redis-7.2", "valkey-7.2")}
 
 
 def known_commands(connection):
     return {name.upper() for name in plain(connection.call("COMMAND", "LIST")) if b"|" not in name}
-
-
-def prints_numbers_differently(identities):
-    """Redis before 7.2 prints doubles with 17 digits."""
-    return any(name == "redis" and version < (7, 2) for name, version in identities)
 
 
 class Pair:
@@ -101,8 +98,7 @@ class Pair:
 
     def is_same(self, command, replies):
         one, other = (normalise(command, reply) for reply in replies)
-        return one == other or in_slack(command, one, other) or is_known(command, replies, self.identities) or \
-            (prints_numbers_differently(self.identities) and as_numbers(one) == as_numbers(other))
+        return is_equal(command, one, other) or is_known(command, replies, self.identities)
 
     def picked_wrong(self, commands, replies, at):
         """A command that picks by chance is followed by one that reads everything."""
@@ -173,10 +169,11 @@ def read_database(connection, database):
     for name, (kind, encoding, expiry) in facts.items():
         commands = [read_command(form, name) for form in READS.get(kind.value, ())]
         replies = [connection.call(*command) for command in commands]
-        values = [normalise(command, reply) for command, reply in zip(commands, replies)]
+        values = [(command, normalise(command, reply)) for command, reply in zip(commands, replies)]
         if kind.value == b"hash" and connection.call("HPEXPIRETIME", name, "FIELDS", 1, "x").kind == "array":
             fields = sorted(field.value for field in flat(replies[0])[::2])
-            values.append(connection.call("HPEXPIRETIME", name, "FIELDS", len(fields), *fields))
+            command = [b"HPEXPIRETIME", name, b"FIELDS", b"%d" % len(fields)] + fields
+            values.append((command, connection.call(*command)))
         data[name] = (kind.value, encoding.value, values, expiry.value)
     return data
 
@@ -192,9 +189,8 @@ def data_difference(one, other, identities):
         return "is encoded as %s and %s" % (one[1], other[1])
     if abs(one[3] - other[3]) > TIME_SLACK_MS[b"PEXPIRETIME"]:
         return "expires at %d and %d" % (one[3], other[3])
-    for mine, theirs in zip(one[2], other[2]):
-        if mine != theirs and not in_slack([b"HPEXPIRETIME"], mine, theirs) and \
-                not (prints_numbers_differently(identities) and as_numbers(mine) == as_numbers(theirs)):
+    for (command, mine), (_, theirs) in zip(one[2], other[2]):
+        if not is_equal(command, mine, theirs) and not is_known(command, [mine, theirs], identities):
             return "(%s, %s) %s" % (one[0].decode(), one[1].decode(), first_difference(mine, theirs))
     return ""
 
