@@ -80,9 +80,13 @@ class Context:
             connection.close()
 
 
-def check(args=""):
+def check(args="", threads=(0,)):
+    """`threads`: the check runs once for each number of worker threads (0: as started by default). Servers without
+    that option run it once.
+    """
     def register(function):
-        CHECKS.append((function, args.split()))
+        for number in threads:
+            CHECKS.append((function, args.split(), number))
         return function
     return register
 
@@ -106,12 +110,22 @@ def server_command(options):
     return command + (" --io " + options.io if options.io else "")
 
 
-def run_check(function, args, options):
+def has_threads(options):
+    """Whether the server is one that takes --threads."""
+    with Server(server_command(options)) as server, server.connect(options.timeout) as probe:
+        return identify(probe)[0] == "roan"
+
+
+def run_check(function, args, options, threads=0):
     """("passed", ""), ("failed", why) or ("skipped", why)."""
     name = function.__name__
     context = None
-    server = Server(server_command(options), args)
+    server = None
     try:
+        if threads > 1 and (options.threads or not has_threads(options)):
+            raise Skipped("runs with one number of threads")
+        args = args + (["--threads", str(threads)] if threads > 1 else [])
+        server = Server(server_command(options), args)
         server.start()
         context = Context(server, options, name)
         function(context)
@@ -129,11 +143,12 @@ def run_check(function, args, options):
     finally:
         if context is not None:
             context.close()
-        server.stop()
+        if server is not None:
+            server.stop()
 
 
 def note_of(server):
-    if server.process is None or server.is_alive():
+    if server is None or server.process is None or server.is_alive():
         return ""
     return "\n    %s\n%s" % (server.exit_text(), server.log_tail())
 
@@ -141,12 +156,13 @@ def note_of(server):
 def main(description, parser=None):
     options = (parser or make_parser(description)).parse_args()
     count = {"passed": 0, "failed": 0, "skipped": 0}
-    for function, args in CHECKS:
+    for function, args, threads in CHECKS:
         name = function.__name__
         if options.k and not any(word in name for word in options.k):
             continue
         started = time.monotonic()
-        status, why = run_check(function, args, options)
+        status, why = run_check(function, args, options, threads)
+        name += "_with_%d_threads" % threads if threads else ""
         count[status] += 1
         if status != "passed" or options.verbose:
             print("%-7s %s (%.1f s)%s" % (status, name.replace("_", " "), time.monotonic() - started,

@@ -75,7 +75,7 @@ class KeyMaker(Pieces):
 
     def make_sort(self):
         """Weights are numbers, texts and missing ones. Equal texts have no order, so ALPHA goes without BY."""
-        patterns = ["w_*", "w_*", "o_*->w", "o_*->", "missing_*", "t_*"]
+        patterns = ["w_*", "w_*", "o_*->w", "o_*->", "missing_*"] + self.having("modern", ["t_*"])
         words = self.random.choice([self.plain_sort(), ["ALPHA"], ["ALPHA"], ["BY", self.random.choice(patterns)]]) + self.sort_options()
         verb = self.random.choice(["SORT", "SORT", "SORT_RO"])
         return [verb, self.sort_key()] + words + ["STORE", self.key("list")] * self.chance(0.25)

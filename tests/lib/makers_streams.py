@@ -5,14 +5,15 @@ from pieces import KEYS, Pieces
 GROUPS = ["g1", "g2", "g3"]
 CONSUMERS = ["alice", "bob", "carol"]
 WRONG_IDS = ["abc", "", "1-2-3", "-", "+", "$", ">", "1-", "-1", "18446744073709551616", "1-18446744073709551616", "(",
-             "0-0", "18446744073709551615-18446744073709551615", "*"]
+             "0-0"]
+LAST_ID = "18446744073709551615-18446744073709551615"
 FOREVER = "1000000000"                       # milliseconds that nothing has been idle for
 
 
 class StreamMaker(Pieces):
     def stream_id(self):
         if self.chance(0.03):
-            return self.random.choice([one for one in WRONG_IDS if one != "*"])
+            return self.random.choice(WRONG_IDS + [LAST_ID] * self.chance(0.1))
         number = self.random.randint(0, max(2, self.last_id))
         return self.random.choice(["%d" % number, "%d-0" % number, "%d-1" % number, "0", "0-1"])
 
@@ -22,7 +23,7 @@ class StreamMaker(Pieces):
     def new_id(self):
         """Mostly a larger one than before."""
         if self.chance(0.08):
-            return self.random.choice([one for one in WRONG_IDS if one != "*"])
+            return self.random.choice(WRONG_IDS + [LAST_ID] * self.chance(0.1))
         if self.chance(0.85):
             self.last_id += self.random.choice([0, 1, 1, 1, 7])
         return self.random.choice(["%d-*", "%d-*", "%d-%d" % (0, 0) if self.chance(0.02) else "%d-1", "%d"]).replace(

@@ -124,10 +124,11 @@ def in_slack(command, one, other):
 
 def as_numbers(reply):
     """The same with texts that are numbers as numbers: servers print doubles in different ways."""
-    if is_aggregate(reply):
-        return [as_numbers(item) if isinstance(item, Reply) else [as_numbers(one) for one in item]
-                for item in reply.value] if isinstance(reply.value, list) else reply.value
-    if reply.kind in ("bulk", "double"):
+    if isinstance(reply, (list, tuple)) and not isinstance(reply, Reply):
+        return [as_numbers(item) for item in reply]
+    if isinstance(reply, Reply) and isinstance(reply.value, list):
+        return as_numbers(reply.value)
+    if isinstance(reply, Reply) and reply.kind in ("bulk", "double"):
         try:
             return float(reply.value)
         except ValueError:
@@ -208,11 +209,6 @@ def is_wording(command, replies):
     return kinds_of(replies) == ["error", "error"] and command[0].upper().startswith(WORDED)
 
 
-def is_field_expiry(command, replies):
-    """Both got expiries of fields late, and not in the same way."""
-    return command[0].upper() in (b"HGETEX", b"HSETEX", b"HEXPIRE", b"HPEXPIRE", b"HEXPIREAT", b"HPEXPIREAT")
-
-
 WORDED = (b"X", b"Z", b"H", b"GEO", b"GETEX", b"B", b"SSCAN")
 def is_encoding(command, replies):
     """Redis before 7.2 has no listpacks for lists and sets, and looks at more than what is added."""
@@ -254,7 +250,7 @@ def every(identity):
 
 
 KNOWN = ((is_missing_getex, redis), (is_start_only, redis), (is_missing_bits, redis), (is_embedding, every),
-         (is_scan_type, redis), (is_scan_cursor, redis), (is_wording, redis), (is_field_expiry, redis),
+         (is_scan_type, redis), (is_scan_cursor, redis), (is_wording, redis),
          (is_encoding, old_redis), (is_negative_offset, redis), (is_stream_info, redis), (is_printing, redis), (is_lowest_rank, old_redis))
 
 

@@ -40,7 +40,7 @@ SHOWN_MAX = 40                     # commands printed of a case
 LINE_SHOWN_MAX = 2000
 # Options by the versions that know them; commands are asked for.
 FEATURES = {"ifeq": ("valkey-8.1",), "novalues": ("redis-7.4", "valkey-8.0"), "noscores": ("valkey-9.0",),
-            "xread +": ("redis-7.4", "valkey-8.0"), "bypolygon": ("valkey-9.0",), "withscore": ("redis-7.2", "valkey-7.2"),
+            "xread +": ("valkey-8.0",), "bypolygon": ("valkey-9.0",), "withscore": ("redis-7.2", "valkey-7.2"),
             "modern": ("valkey-9.0",), "xclaim": ("redis-7.2", "valkey-7.2")}
 
 
@@ -169,7 +169,7 @@ def read_database(connection, database):
     for name, (kind, encoding, expiry) in facts.items():
         commands = [read_command(form, name) for form in READS.get(kind.value, ())]
         replies = [connection.call(*command) for command in commands]
-        values = [(command, normalise(command, reply)) for command, reply in zip(commands, replies)]
+        values = list(zip(commands, replies))
         if kind.value == b"hash" and connection.call("HPEXPIRETIME", name, "FIELDS", 1, "x").kind == "array":
             fields = sorted(field.value for field in flat(replies[0])[::2])
             command = [b"HPEXPIRETIME", name, b"FIELDS", b"%d" % len(fields)] + fields
@@ -189,8 +189,9 @@ def data_difference(one, other, identities):
         return "is encoded as %s and %s" % (one[1], other[1])
     if abs(one[3] - other[3]) > TIME_SLACK_MS[b"PEXPIRETIME"]:
         return "expires at %d and %d" % (one[3], other[3])
-    for (command, mine), (_, theirs) in zip(one[2], other[2]):
-        if not is_equal(command, mine, theirs) and not is_known(command, [mine, theirs], identities):
+    for (command, first), (_, second) in zip(one[2], other[2]):
+        mine, theirs = normalise(command, first), normalise(command, second)
+        if not is_equal(command, mine, theirs) and not is_known(command, [first, second], identities):
             return "(%s, %s) %s" % (one[0].decode(), one[1].decode(), first_difference(mine, theirs))
     return ""
 

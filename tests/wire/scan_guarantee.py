@@ -3,7 +3,7 @@
 
 While one connection scans, the same loop adds, removes, renames and expires other keys on a second one, so
 that tables grow and shrink between the calls; which of them run in a round is itself random. A key that
-was never there is never returned, and a scan ends.
+was never there is never returned, and a scan ends. scan_elements.py does the same for HSCAN, SSCAN and ZSCAN.
 """
 
 import os
@@ -125,7 +125,7 @@ def check_round(context, fixed_count, extra=(), wanted=None):
         expect(set(names) <= wanted, "names outside the pattern")
 
 
-@check()
+@check(threads=(1, 4))
 def a_quiet_scan_returns_every_key_once_at_any_count(context):
     connection = context.connect()
     fixed = fill(connection, "fixed", 3000)
@@ -135,26 +135,26 @@ def a_quiet_scan_returns_every_key_once_at_any_count(context):
         expect(len(names) <= 1.05 * len(fixed), "%d names for %d keys" % (len(names), len(fixed)))
 
 
-@check()
+@check(threads=(1, 4))
 def keys_present_throughout_are_returned_while_others_change(context):
     for number in range(12):
         check_round(context, context.random.choice([1, 10, 500, 3000]))
 
 
-@check()
+@check(threads=(1, 4))
 def a_pattern_changes_nothing_about_the_guarantee(context):
     wanted = {b"fixed:%d" % number for number in range(2000) if str(number).endswith("7")}
     for number in range(4):
         check_round(context, 2000, ("MATCH", "fixed:*7"), wanted)
 
 
-@check()
+@check(threads=(1, 4))
 def a_type_filter_changes_nothing_about_the_guarantee(context):
     for number in range(3):
         check_round(context, 2000, ("TYPE", "string"))
 
 
-@check()
+@check(threads=(1, 4))
 def a_table_that_shrinks_to_little_during_the_scan(context):
     connection, other = context.connect(), context.connect()
     for number in range(4):
@@ -171,7 +171,7 @@ def a_table_that_shrinks_to_little_during_the_scan(context):
         expect(fixed <= set(names), "lost: %s" % sorted(fixed - set(names))[:3])
 
 
-@check()
+@check(threads=(1, 4))
 def a_table_that_grows_from_little_during_the_scan(context):
     connection, other = context.connect(), context.connect()
     for number in range(4):
@@ -187,7 +187,7 @@ def a_table_that_grows_from_little_during_the_scan(context):
         expect(fixed <= set(names), "lost: %s" % sorted(fixed - set(names))[:3])
 
 
-@check()
+@check(threads=(1, 4))
 def several_scans_at_once_while_others_write(context):
     connection = context.connect()
     fixed = fill(connection, "fixed", 2000)
@@ -224,7 +224,7 @@ def several_scans_at_once_while_others_write(context):
     expect(not problems, "; ".join(problems))
 
 
-@check()
+@check(threads=(1, 4))
 def a_scan_of_one_database_shows_nothing_of_another(context):
     connection = context.connect()
     fixed = fill(connection, "zero", 300)
