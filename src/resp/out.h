@@ -121,10 +121,13 @@ static ROAN_ALWAYS_INLINE void roan_out_header(roan_out *out, char type, uint64_
 {
     char *at = roan_out_reserve(out, ROAN_OUT_HEADER_MAX);
     *at++ = type;
-    if (value < 10)
-        *at++ = (char)('0' + value);
-    else
+    if (value < 100) {
+        if (value >= 10)
+            *at++ = (char)('0' + value / 10);
+        *at++ = (char)('0' + value % 10);
+    } else {
         at += roan_format_u64(at, value);
+    }
     *at++ = '\r';
     *at++ = '\n';
     out->at = at;

@@ -100,18 +100,9 @@ const char *roan_packed_read_rare(const char *at, roan_packed *ret_item)
         *ret_item = roan_packed_from_integer(first);
         return at;
     }
-    if (first < TAG_INTEGER_13) {
-        *ret_item = roan_packed_from_bytes(roan_slice_make(at, first & 0x3f));
-        return at + (first & 0x3f);
-    }
     if (first < TAG_STRING_12) {
         *ret_item = roan_packed_from_integer(sign_extend((first & 0x1f) << 8 | (unsigned char)*at, 13));
         return at + 1;
-    }
-    if (first < TAG_STRING_32) {
-        size_t bytes = (size_t)(first & 0x0f) << 8 | (unsigned char)*at++;
-        *ret_item = roan_packed_from_bytes(roan_slice_make(at, bytes));
-        return at + bytes;
     }
     if (first == TAG_STRING_32)
         return read_string_32(at, ret_item);

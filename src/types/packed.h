@@ -77,6 +77,11 @@ static ROAN_ALWAYS_INLINE const char *roan_packed_read(const char *at, roan_pack
         *ret_item = (roan_packed){.text = roan_slice_make(at + 1, first & 0x3f)};
         return at + 1 + (first & 0x3f);
     }
+    if (ROAN_LIKELY((first & 0xf0) == 0xe0)) {
+        size_t bytes = (size_t)(first & 0x0f) << 8 | (unsigned char)at[1];
+        *ret_item = (roan_packed){.text = roan_slice_make(at + 2, bytes)};
+        return at + 2 + bytes;
+    }
     return roan_packed_read_rare(at, ret_item);
 }
 
