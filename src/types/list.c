@@ -4,8 +4,8 @@
  *     large   value ─► ring ─► node, node, node ...
  *
  * The ends of a large list have room to grow, nodes between them are filled up to the limit and about as large as their
- * items. Pushing and dropping at an end touches the ring and one node; what happens to nodes in the middle stays within a
- * node or moves the shorter side of the ring.
+ * items. Pushing and dropping at an end touches the ring and one node; what happens to nodes in the middle stays
+ * within a node or moves the shorter side of the ring.
  *
  * Invariant 1: a small list's node is packed.
  * Invariant 2: a large list that is not empty has no empty nodes.
@@ -47,7 +47,8 @@ static roan_value copy_list(roan_value list)
 
 static size_t list_memory(roan_value list, size_t samples)
 {
-    return list.encoding == ROAN_LIST_SMALL ? roan_list_node_memory(list.data) : roan_list_ring_memory(list.data, samples);
+    return list.encoding == ROAN_LIST_SMALL ? roan_list_node_memory(list.data)
+                                            : roan_list_ring_memory(list.data, samples);
 }
 
 static size_t list_effort(roan_value list)
@@ -169,7 +170,8 @@ void roan_list_expect(roan_value *list, const roan_type_context *context, uint64
     if (list->encoding == ROAN_LIST_LARGE)
         return;
     const roan_list_node *node = list->data;
-    if (roan_list_exceeds(roan_list_limits_of(context->list_size), roan_list_node_weight(node) + bytes, node->count + count))
+    roan_list_limits limits = roan_list_limits_of(context->list_size);
+    if (roan_list_exceeds(limits, roan_list_node_weight(node) + bytes, node->count + count))
         make_large(list, context);
 }
 
@@ -250,8 +252,9 @@ static void push_one(roan_value *list, const roan_type_context *context, roan_sl
     push_large(list->data, text, at_tail);
 }
 
-/* Whether the list becomes large is decided by the texts alone and before the first one comes: as the reference does it. */
-void roan_list_push_all(roan_value *list, const roan_type_context *context, const roan_slice *texts, size_t count, bool at_tail)
+/* Whether the list becomes large is decided by the texts alone and before the first one comes, as in the reference. */
+void roan_list_push_all(roan_value *list, const roan_type_context *context, const roan_slice *texts, size_t count,
+                        bool at_tail)
 {
     uint64_t bytes = 0;
     if (list->encoding == ROAN_LIST_SMALL) {

@@ -1,9 +1,9 @@
 /* types/list.h: a list of byte strings: cheap at both ends, in one packed node while it is small and in a ring of nodes
  * (types/list_ring.h) when it is large.
  *
- * Which of the two it is follows list-max-listpack-size as in the reference, so that OBJECT ENCODING says the same. What
- * is stored as an integer comes back with the same text. list-compress-depth is accepted and has no effect: nobody can
- * see from outside whether the middle of a list is compressed.
+ * Which of the two it is follows list-max-listpack-size as in the reference, so that OBJECT ENCODING says the same.
+ * What is stored as an integer comes back with the same text. list-compress-depth is accepted and has no effect:
+ * nobody can see from outside whether the middle of a list is compressed.
  *
  *     roan_value list = roan_list_create(context);
  *     roan_list_push(&list, context, ROAN_LITERAL("a"), true);
@@ -97,7 +97,8 @@ uint64_t roan_list_remove_equal(roan_value *list, const roan_type_context *conte
                                 bool from_tail);
 
 /* Puts an item before the first one that equals `pivot`, or after it; false: there is none, nothing was changed. */
-bool roan_list_insert(roan_value *list, const roan_type_context *context, roan_slice pivot, roan_slice text, bool after);
+bool roan_list_insert(roan_value *list, const roan_type_context *context, roan_slice pivot, roan_slice text,
+                      bool after);
 
 /* Puts another item in the place of number `index`; index < count. */
 void roan_list_replace(roan_value *list, const roan_type_context *context, uint64_t index, roan_slice text);

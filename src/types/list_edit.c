@@ -1,8 +1,9 @@
-/* types/list_edit.c: changes inside a list: what equals a text goes, one comes beside another, one takes another's place.
+/* types/list_edit.c: changes inside a list: what equals a text goes, one comes beside another, one takes another's
+ * place.
  *
- * An item that comes into a full node goes to the end of a neighbour if it stands beside that, otherwise the node is split
- * there. Pieces that fit together are merged with their neighbours afterwards. An item too large for a node stands alone
- * between two of them.
+ * An item that comes into a full node goes to the end of a neighbour if it stands beside that, otherwise the node is
+ * split there. Pieces that fit together are merged with their neighbours afterwards. An item too large for a node
+ * stands alone between two of them.
  */
 #include "base/macros.h"
 #include "types/list_inside.h"
@@ -34,15 +35,16 @@ static uint64_t sift_node(roan_list_node *node, const roan_packed *wanted, uint6
         }
         from = node->data + (next - node->data);
     }
-    size_t gone_from = (size_t)((from_tail ? from : to) - node->data), gone_to = (size_t)((from_tail ? to : from) - node->data);
+    size_t gone_from = (size_t)((from_tail ? from : to) - node->data);
+    size_t gone_to = (size_t)((from_tail ? to : from) - node->data);
     if (removed > 0)
         roan_list_node_erase(node, gone_from, gone_to, (size_t)removed);
     return removed;
 }
 
 /* Node number `number`; it may be empty afterwards, or (plain) is to be removed when *ret_is_gone. */
-static uint64_t sift_number(roan_list_ring *ring, uint32_t number, const roan_packed *wanted, uint64_t limit, bool from_tail,
-                            bool *ret_is_gone)
+static uint64_t sift_number(roan_list_ring *ring, uint32_t number, const roan_packed *wanted, uint64_t limit,
+                            bool from_tail, bool *ret_is_gone)
 {
     roan_list_node *node = roan_list_ring_node(ring, number);
     if (roan_list_node_is_plain(node)) {
@@ -93,7 +95,8 @@ static bool merge_with_next(roan_list_ring *ring, uint32_t number, roan_list_lim
         return false;
     roan_list_node *node = roan_list_ring_node(ring, number), *next = roan_list_ring_node(ring, number + 1);
     if (roan_list_node_is_plain(node) || roan_list_node_is_plain(next) ||
-        roan_list_exceeds(limits, roan_list_node_weight(node) + roan_list_node_bytes(next), (size_t)node->count + next->count))
+        roan_list_exceeds(limits, roan_list_node_weight(node) + roan_list_node_bytes(next),
+                          (size_t)node->count + next->count))
         return false;
     next = roan_list_node_copy(next); /* the ring frees its own */
     roan_list_ring_remove(ring, number + 1, 1);
@@ -112,8 +115,8 @@ static void merge_around(roan_list_ring *ring, uint32_t number, roan_list_limits
     merge_with_next(ring, number, limits);
 }
 
-/* Splits a node so that number `index` begins another one; both are in the ring. At an edge nothing is split. Returns the
- * number of the node that begins there. */
+/* Splits a node so that number `index` begins another one; both are in the ring. At an edge nothing is split. Returns
+ * the number of the node that begins there. */
 static uint32_t split_at(roan_list_ring *ring, roan_list_spot spot)
 {
     roan_list_node *node = roan_list_ring_node(ring, spot.node);
@@ -157,6 +160,12 @@ static void insert_in_full(roan_list_ring *ring, roan_list_spot spot, roan_slice
     merge_around(ring, after ? number - 1 : number, limits);
 }
 
+/* Behind the last item of a node. */
+static roan_list_spot end_of(const roan_list_ring *ring, uint32_t number)
+{
+    return (roan_list_spot){.node = number, .index = roan_list_ring_node(ring, number)->count};
+}
+
 /* Puts the text beside an item: before it, or after. */
 static void insert_in_ring(roan_list_ring *ring, roan_list_spot spot, roan_slice text, bool after)
 {
@@ -168,8 +177,7 @@ static void insert_in_ring(roan_list_ring *ring, roan_list_spot spot, roan_slice
     else if (after && spot.index == last && accepts(ring, spot.node + 1, limits, text.bytes))
         insert_in_node(ring, (roan_list_spot){.node = spot.node + 1}, text);
     else if (!after && spot.index == 0 && accepts(ring, spot.node - 1, limits, text.bytes))
-        insert_in_node(ring, (roan_list_spot){.node = spot.node - 1, .index = roan_list_ring_node(ring, spot.node - 1)->count},
-                       text);
+        insert_in_node(ring, end_of(ring, spot.node - 1), text);
     else
         insert_in_full(ring, place, text, after);
 }

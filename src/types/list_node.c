@@ -1,8 +1,9 @@
 /* types/list_node.c: editing one node of a list.
  *
- * Every change moves the shorter side. When there is no room at the wanted side, what is free is either at the other side
- * (the items slide to the middle of it, if that is enough for a while) or the node grows, with all of the new room at the
- * wanted side. The allocator's sizes grow by an eighth or more, so that growing to the next one costs a constant per item.
+ * Every change moves the shorter side. When there is no room at the wanted side, what is free is either at the other
+ * side (the items slide to the middle of it, if that is enough for a while) or the node grows, with all of the new
+ * room at the wanted side. The allocator's sizes grow by an eighth or more, so that growing to the next one costs a
+ * constant per item.
  *
  * Invariant 1: begin <= end <= capacity; the items fill [begin, end) exactly and there are `count` of them.
  * Invariant 2: the length behind each item is that of the item.

@@ -18,7 +18,7 @@
 typedef struct roan_list_node {
     uint32_t begin, end; /* plain: the lower and the upper half of the number of bytes */
     uint16_t count;      /* items */
-    uint16_t units;      /* size of the allocation in steps of ROAN_LIST_NODE_UNIT; 0: plain, data is the one item's text */
+    uint16_t units;      /* of ROAN_LIST_NODE_UNIT bytes in the allocation; 0: plain, data is the text of one item */
     char data[];
 } roan_list_node;
 

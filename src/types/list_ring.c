@@ -197,7 +197,9 @@ size_t roan_list_ring_memory(const roan_list_ring *ring, size_t samples)
         return own;
     for (uint32_t i = 0; i < looked_at; i++)
         bytes += roan_list_node_memory(roan_list_ring_node(ring, i));
-    return own + (looked_at == ring->node_count ? bytes : (size_t)((double)bytes / (double)looked_at * ring->node_count));
+    if (looked_at < ring->node_count)
+        bytes = (size_t)((double)bytes / (double)looked_at * ring->node_count);
+    return own + bytes;
 }
 
 void roan_list_ring_check(const roan_list_ring *ring)

@@ -4,8 +4,8 @@
  *     counts  [ 5 | 6 |   |   | 0 | 1 | 2 | 3 | 4 ]      how many items each has, for finding an index
  *                           first
  *
- * Both arrays are one allocation of a power of two of places. Finding an index adds up counts from the nearer end: a few
- * kilobytes in a row for millions of items. A node that comes into the middle moves the shorter side.
+ * Both arrays are one allocation of a power of two of places. Finding an index adds up counts from the nearer end: a
+ * few kilobytes in a row for millions of items. A node that comes into the middle moves the shorter side.
  */
 #pragma once
 

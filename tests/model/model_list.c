@@ -1,8 +1,8 @@
 /* model_list.c: random edits of a list and of a naive twin, an array of texts, compared all the time.
  *
  * Every limit of nodes that the configuration knows is tried. Texts come from a small set, so that equal ones meet, and
- * from everything a packed item can be: integers of all widths, short, middle and long strings, some too large for a node.
- * The list grows and shrinks in turns, through both of its forms.
+ * from everything a packed item can be: integers of all widths, short, middle and long strings, some too large for a
+ * node. The list grows and shrinks in turns, through both of its forms.
  *
  *     model_list [seed]       the seed is printed; the same seed repeats the run
  */
@@ -275,7 +275,8 @@ static void a_million_items_take_little_more_than_themselves(void **state)
     roan_value list = roan_list_create(&context);
     for (unsigned i = 0; i < 1000000; i++) {
         char text[24];
-        roan_list_push(&list, &context, roan_slice_make(text, (size_t)snprintf(text, sizeof text, "element-%012u", i)), i % 2);
+        size_t bytes = (size_t)snprintf(text, sizeof text, "element-%012u", i);
+        roan_list_push(&list, &context, roan_slice_make(text, bytes), i % 2);
     }
     assert_string_equal(roan_list_ops.encoding_name(list), "quicklist");
     size_t bytes = roan_list_ops.memory(list, 0);

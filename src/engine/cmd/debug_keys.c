@@ -53,10 +53,11 @@ static size_t node_bytes(const roan_list_ring *ring)
 }
 
 /* The nodes of a large list. None is ever compressed: ql_compressed is what the configuration asks for. */
-static void describe_nodes(const roan_call *call, const roan_list_ring *ring, bool is_fast, char *text, size_t text_bytes)
+static void describe_nodes(const roan_call *call, const roan_list_ring *ring, bool is_fast, char *text,
+                           size_t text_bytes)
 {
-    int length = snprintf(text, text_bytes, " ql_nodes:%u ql_avg_node:%.2f ql_listpack_max:%d ql_compressed:%d", ring->node_count,
-                          (double)ring->count / ring->node_count, ring->size_class,
+    int length = snprintf(text, text_bytes, " ql_nodes:%u ql_avg_node:%.2f ql_listpack_max:%d ql_compressed:%d",
+                          ring->node_count, (double)ring->count / ring->node_count, ring->size_class,
                           call->engine->types.list_compress_depth != 0);
     if (!is_fast)
         snprintf(text + length, text_bytes - (size_t)length, " ql_uncompressed_size:%zu", node_bytes(ring));
@@ -74,8 +75,8 @@ void roan_debug_object(roan_call *call)
         snprintf(size, sizeof size, " serializedlength:%zu", serialized_bytes(entry));
     if (entry->type == ROAN_TYPE_LIST && entry->encoding == ROAN_LIST_LARGE)
         describe_nodes(call, roan_entry_pointer(entry), is_fast, nodes, sizeof nodes);
-    snprintf(text, sizeof text, "Value at:%p refcount:1 encoding:%s%s lru:%u lru_seconds_idle:%llu%s", (const void *)entry,
-             roan_entry_encoding_name(entry), size, (unsigned)entry->clock,
+    snprintf(text, sizeof text, "Value at:%p refcount:1 encoding:%s%s lru:%u lru_seconds_idle:%llu%s",
+             (const void *)entry, roan_entry_encoding_name(entry), size, (unsigned)entry->clock,
              (unsigned long long)(roan_entry_idle_ms(call->lane, entry) / 1000), nodes);
     roan_out_status(call->out, text);
 }
@@ -107,10 +108,15 @@ void roan_debug_encoded_as(roan_call *call)
     if (!find_key(call, &place))
         return;
     bool is_listpack = roan_call_is(call, 1, "LISTPACK");
-    if (strcmp(roan_entry_encoding_name(place.entry), is_listpack ? "listpack" : "quicklist") == 0)
-        roan_out_status(call->out, is_listpack ? "Listpack structure printed on stdout" : "Quicklist structure printed on stdout");
+    bool is_so = strcmp(roan_entry_encoding_name(place.entry), is_listpack ? "listpack" : "quicklist") == 0;
+    if (is_so && is_listpack)
+        roan_out_status(call->out, "Listpack structure printed on stdout");
+    else if (is_so)
+        roan_out_status(call->out, "Quicklist structure printed on stdout");
+    else if (is_listpack)
+        roan_call_error(call, "ERR Not a listpack encoded object.");
     else
-        roan_call_error(call, is_listpack ? "ERR Not a listpack encoded object." : "ERR Not a quicklist encoded object.");
+        roan_call_error(call, "ERR Not a quicklist encoded object.");
 }
 
 /* ---- tables ---- */

@@ -24,8 +24,8 @@ void roan_list_reply_from_end(roan_call *call, roan_value list, bool at_tail, ui
 /* Takes out the `count` items (at least 1) nearest to an end. */
 void roan_list_take_from_end(roan_call *call, roan_value *list, bool at_tail, uint64_t count);
 
-/* The list at the place has lost `count` items and is `list` now: stores it, or deletes the key when nothing is left, and
- * reports the change under the name of the event. */
+/* The list at the place has lost `count` items and is `list` now: stores it, or deletes the key when nothing is left,
+ * and reports the change under the name of the event. */
 void roan_list_store_taken(roan_call *call, roan_place *place, roan_value list, const char *event, uint64_t count);
 
 /* "lpush" and "rpush", "lpop" and "rpop". */

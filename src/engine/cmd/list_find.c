@@ -16,8 +16,8 @@ static bool parse_lpos_rank(roan_call *call, size_t index, lpos_options *options
     if (!roan_call_integer_in(call, index, -INT64_MAX, INT64_MAX, &rank, NULL))
         return false;
     if (rank == 0) {
-        roan_call_error(call, "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use "
-                              "negative to start from the end of the list");
+        roan_call_error(call, "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or "
+                              "use negative to start from the end of the list");
         return false;
     }
     options->is_backwards = rank < 0;
@@ -43,7 +43,8 @@ static bool parse_lpos_options(roan_call *call, lpos_options *options)
         if (has_value && roan_call_is(call, i, "RANK"))
             is_good = parse_lpos_rank(call, i + 1, options);
         else if (has_value && roan_call_is(call, i, "COUNT"))
-            is_good = options->has_count = parse_lpos_number(call, i + 1, "ERR COUNT can't be negative", &options->count);
+            is_good = options->has_count =
+                parse_lpos_number(call, i + 1, "ERR COUNT can't be negative", &options->count);
         else if (has_value && roan_call_is(call, i, "MAXLEN"))
             is_good = parse_lpos_number(call, i + 1, "ERR MAXLEN can't be negative", &options->length);
         else
@@ -57,7 +58,8 @@ static bool parse_lpos_options(roan_call *call, lpos_options *options)
 /* Sends the indexes of the matches; returns how many. */
 static size_t reply_matches(roan_call *call, roan_value list, const lpos_options *options)
 {
-    uint64_t count = roan_list_count(list), length = ROAN_MIN(options->length, count), passed_over = options->passed_over;
+    uint64_t count = roan_list_count(list), length = ROAN_MIN(options->length, count);
+    uint64_t passed_over = options->passed_over;
     roan_packed wanted = roan_packed_from_text(call->argv[2]), item;
     size_t matches = 0;
     roan_list_iterator it;

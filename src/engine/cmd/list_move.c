@@ -1,8 +1,8 @@
-/* engine/cmd/list_move.c: an element from one list to another, or from one end to the other: LMOVE, RPOPLPUSH, and the same
- * waiting for an element: BLMOVE, BRPOPLPUSH.
+/* engine/cmd/list_move.c: an element from one list to another, or from one end to the other: LMOVE, RPOPLPUSH, and
+ * the same waiting for an element: BLMOVE, BRPOPLPUSH.
  *
- * Keys are argv[1], the source, and argv[2], the destination. Both are looked at before either changes. Who waits does so
- * for the source only; a destination of another type is noticed when there is something to move.
+ * Keys are argv[1], the source, and argv[2], the destination. Both are looked at before either changes. Who waits
+ * does so for the source only; a destination of another type is noticed when there is something to move.
  */
 #include "engine/blocking.h"
 #include "engine/cmd/list.h"
@@ -35,12 +35,12 @@ static void move_between(roan_call *call, roan_place *source, roan_place *target
     roan_list_push_at(call, target, &text, 1, ends.to_tail);
     call->dirty--; /* the reference counts a move once */
     if (is_new)
-        roan_call_find_quiet(call, 1, source); /* a key has come (or one has expired before): places are not what they were */
+        roan_call_find_quiet(call, 1, source); /* a key has come, perhaps one expired: places are others */
     roan_list_drop(&list, &call->engine->types, ends.from_tail);
     roan_list_store_taken(call, source, list, roan_list_pop_event(ends.from_tail), 1);
 }
 
-/* The source was found. False: there is nothing to move; true: answered. */
+/* The source was found. */
 static void move_found(roan_call *call, roan_place *source, list_ends ends)
 {
     roan_place target;

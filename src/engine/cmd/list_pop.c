@@ -1,8 +1,8 @@
 /* engine/cmd/list_pop.c: elements of the first of several lists that has any: LMPOP, and waiting for one: BLPOP, BRPOP,
  * BLMPOP.
  *
- * The keys are looked at in the order they are given; one that holds something else than a list is an error when its turn
- * comes. What replicas do is LPOP or RPOP of the key that was served.
+ * The keys are looked at in the order they are given; one that holds something else than a list is an error when its
+ * turn comes. What replicas do is LPOP or RPOP of the key that was served.
  */
 #include "engine/blocking.h"
 #include "engine/cmd/list.h"
