@@ -15,7 +15,7 @@
 #include "engine/stats.h"
 #include "types/element.h"
 
-#define OUT_POOL_CHUNKS_MAX 64
+#define OUT_POOL_CHUNKS_MAX 512        /* 8 MiB of replies: what 50 connections with 16 lists of 100 elements each need */
 #define STRIPES_ONE_LANE 16
 #define STRIPES_PER_LANE 64
 #define STRIPES_MAX 4096
@@ -325,6 +325,7 @@ void roan_lane_cron(roan_lane *lane)
     if (engine->cron_is_paused)
         return;
     roan_stats_sample_rates(lane->stats, lane->now_us);
+    roan_out_pool_trim(&lane->out_pool);
     roan_engine_note_memory(engine);
     roan_lane_work(lane);
     if (lane->dirty > 0) {

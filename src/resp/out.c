@@ -31,6 +31,7 @@ static roan_out_chunk *chunk_create(roan_out_pool *pool, size_t capacity)
         chunk = pool->free_chunks;
         pool->free_chunks = chunk->next;
         pool->count--;
+        pool->idle_count = ROAN_MIN(pool->idle_count, pool->count);
     } else {
         capacity = ROAN_MAX(capacity, ordinary);
         chunk = roan_alloc(sizeof *chunk + capacity);
@@ -53,14 +54,26 @@ void roan_out_chunk_free(roan_out_pool *pool, roan_out_chunk *chunk)
     roan_free(chunk, bytes);
 }
 
-void roan_out_pool_done(roan_out_pool *pool)
+static void drop_chunks(roan_out_pool *pool, unsigned count)
 {
-    while (pool->free_chunks != NULL) {
+    for (; count > 0; count--) {
         roan_out_chunk *chunk = pool->free_chunks;
         pool->free_chunks = chunk->next;
-        roan_free(chunk, sizeof *chunk + chunk->capacity);
+        pool->count--;
+        roan_free(chunk, ROAN_OUT_CHUNK_BYTES);
     }
-    pool->count = 0;
+}
+
+void roan_out_pool_trim(roan_out_pool *pool)
+{
+    drop_chunks(pool, pool->idle_count / 2);
+    pool->idle_count = pool->count;
+}
+
+void roan_out_pool_done(roan_out_pool *pool)
+{
+    drop_chunks(pool, pool->count);
+    pool->idle_count = 0;
 }
 
 static void seal_last(roan_out *out)

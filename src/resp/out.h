@@ -27,6 +27,7 @@ typedef struct roan_out_pool {
     roan_out_chunk *free_chunks;
     unsigned count;
     unsigned count_max;
+    unsigned idle_count; /* the fewest chunks it has had since the last roan_out_pool_trim() */
 } roan_out_pool;
 
 typedef struct roan_out {
@@ -47,6 +48,8 @@ typedef struct roan_out_mark {
 void roan_out_init(roan_out *out, roan_out_pool *pool, int protocol);
 void roan_out_done(roan_out *out);
 void roan_out_pool_done(roan_out_pool *pool);
+/* Gives back half of the chunks that nobody has needed since the last time. Call it now and then. */
+void roan_out_pool_trim(roan_out_pool *pool);
 
 /* Bytes written so far. */
 static inline size_t roan_out_bytes(const roan_out *out)
