@@ -174,6 +174,7 @@ static void copy_element(void *item, void *context)
 
 void roan_elements_copy(roan_table *target, const roan_table *source)
 {
+    roan_table_reserve(target, source->count);
     ROAN_IGNORE(roan_table_scan(source, 0, SIZE_MAX, copy_element, target)); /* always the end */
 }
 

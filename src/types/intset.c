@@ -2,8 +2,8 @@
  *
  *   | count u32 | width u32 (2, 4 or 8) | value 0 | value 1 | ...
  *
- * A value that needs more bits than the array has is smaller or larger than everything in it, so widening and adding are
- * one pass. The allocation grows and shrinks with the count; roan_realloc does nothing while the size class stays.
+ * A value that needs more bits than the array has is smaller or larger than everything in it, so widening and adding
+ * are one pass. The allocation grows and shrinks with the count; roan_realloc does nothing while the size class stays.
  *
  * Invariant 1: the values ascend strictly.
  * Invariant 2: width is 2, 4 or 8, and no value was ever added that did not fit.

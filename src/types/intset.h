@@ -1,7 +1,7 @@
 /* types/intset.h: a set of integers as a sorted array of 16-, 32- or 64-bit numbers.
  *
- * The width is that of the widest member there ever was. One allocation of exactly the allocator's size for what is in it,
- * so memory needs no capacity of its own; membership is a binary search, order is numeric order.
+ * The width is that of the widest member there ever was. One allocation of exactly the allocator's size for what is in
+ * it, so memory needs no capacity of its own; membership is a binary search, order is numeric order.
  */
 #pragma once
 

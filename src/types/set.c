@@ -4,9 +4,9 @@
  *     intset --- one more than the limit -----> table
  *     pack ----- one more, or too long a one -> table
  *
- * Compact forms are searched with an item (an integer is compared as a number), tables with the text. A table's elements are
- * bare keys. Where many members are looked for, they go through the table in batches, one step of the look-up for the whole
- * batch after the other, so that the waits for memory overlap.
+ * Compact forms are searched with an item (an integer is compared as a number), tables with the text. A table's
+ * elements are bare keys. Where many members are looked for, they go through the table in batches, one step of the
+ * look-up for the whole batch after the other, so that the waits for memory overlap.
  *
  * Invariant 1: a pack holds only canonical items, none twice.
  * Invariant 2: a table's elements have neither value nor number.
@@ -231,7 +231,8 @@ static bool add_to_pack(roan_value *set, const roan_type_context *types, const r
     if (roan_set_find_packed(pack, item) != NULL)
         return false;
     size_t bytes = text_bytes(item);
-    if (pack->count < types->set_entries_max && bytes <= types->set_value_bytes_max && pack->bytes + bytes < PACK_BYTES_MAX) {
+    if (pack->count < types->set_entries_max && bytes <= types->set_value_bytes_max &&
+        pack->bytes + bytes < PACK_BYTES_MAX) {
         roan_set_append_packed(set, item);
         return true;
     }

@@ -58,7 +58,7 @@ void roan_set_each_batch(roan_value set, roan_set_batch_fn visit, void *context)
 size_t roan_set_add_items(roan_value *set, const roan_type_context *types, const roan_packed *items, size_t count);
 void roan_set_remove_items(roan_value *set, const roan_packed *items, size_t count);
 
-/* Visits members from a position on the hash axis until about `wanted` were visited; returns where to go on, 0 at the end.
- * A set in a compact form is visited whole. What is a member from the first call (position 0) to the last (which returns 0) is
- * visited, whatever happens in between. */
+/* Visits members from a position on the hash axis until about `wanted` were visited; returns where to go on, 0 at the
+ * end. A set in a compact form is visited whole. What is a member from the first call (position 0) to the last (which
+ * returns 0) is visited, whatever happens in between. */
 uint64_t roan_set_scan(roan_value set, uint64_t from, size_t wanted, roan_set_visit_fn visit, void *context);

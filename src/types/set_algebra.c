@@ -1,16 +1,18 @@
-/* types/set_algebra.c: all of it is one operation, done in batches: the members of one set that are (or are not) in others.
+/* types/set_algebra.c: all of it is one operation, done in batches: the members of one set that are (or are not) in
+ * others.
  *
  *     intersection    of the smallest set, those that are in all others
  *     difference      of the first set, those that are in none of the others
  *     union           of each set, those that are in none of the sets before it
  *
- * A batch of members passes one other set after the other and gets smaller; in a table, the look-ups of a batch wait for
- * memory together, and since all tables are walked in the order of the same hash, they lie close to each other. Nothing has to
- * be built, except where many small sets would be asked again and again: those are merged into one table first.
+ * A batch of members passes one other set after the other and gets smaller; in a table, the look-ups of a batch wait
+ * for memory together, and since all tables are walked in the order of the same hash, they lie close to each other.
+ * Nothing has to be built, except where many small sets would be asked again and again: those are merged into one table
+ * first.
  *
- * What is stored must have the form that the reference gives it, and that depends on the order in which its algorithms add:
- * the union in the order of the sets, the intersection in that of the smallest one into a pack, and a difference whose
- * subtrahends are small first gets all of the first set and then loses the others, in the form which that led to.
+ * What is stored must have the form that the reference gives it, and that depends on the order in which its algorithms
+ * add: the union in the order of the sets, the intersection in that of the smallest one into a pack, and a difference
+ * whose subtrahends are small first gets all of the first set and then loses the others, in the form which that led to.
  */
 #include "types/set_algebra.h"
 
@@ -26,7 +28,8 @@
 typedef struct filter {
     const roan_value *others;
     size_t count;
-    bool wants; /* to be in all others; else to be in none */
+    bool wants;   /* to be in all others; else to be in none */
+    size_t *seen; /* members looked at so far */
     roan_set_batch_fn visit;
     void *context;
 } filter;
@@ -87,9 +90,10 @@ static void narrow(batch *b, const bool *found, bool wants)
 
 static bool filter_batch(void *context, const roan_packed *items, size_t count)
 {
-    const filter *f = context;
+    filter *f = context;
     bool found[ROAN_SET_BATCH];
     batch b;
+    *f->seen += count;
     b.count = count;
     b.is_canonical = b.has_texts = false;
     memcpy(b.items, items, count * sizeof *items);
@@ -100,14 +104,14 @@ static bool filter_batch(void *context, const roan_packed *items, size_t count)
     return b.count == 0 || f->visit(f->context, b.items, b.count);
 }
 
+/* `seen` (may be NULL) is counted up before a batch is visited. */
 static void visit_filtered(roan_value set, const roan_value *others, size_t count, bool wants, roan_set_batch_fn visit,
-                           void *context)
+                           void *context, size_t *seen)
 {
-    filter f = {.others = others, .count = count, .wants = wants, .visit = visit, .context = context};
-    if (count == 0)
-        roan_set_each_batch(set, visit, context);
-    else
-        roan_set_each_batch(set, filter_batch, &f);
+    size_t unseen = 0;
+    filter f = {.others = others, .count = count, .wants = wants, .visit = visit, .context = context,
+                .seen = seen != NULL ? seen : &unseen};
+    roan_set_each_batch(set, filter_batch, &f);
 }
 
 /* ---- helpers ---- */
@@ -157,14 +161,19 @@ static size_t sum_of_sizes(const roan_value *sets, size_t count)
 
 /* ---- visiting ---- */
 
-void roan_set_intersect(roan_value *sets, size_t count, roan_set_batch_fn visit, void *context)
+static void intersect_sorted(roan_value *sets, size_t count, roan_set_batch_fn visit, void *context, size_t *seen)
 {
     size_t others = 1;
-    sort_by_size(sets, count, true);
     for (size_t i = 1; i < count; i++)
         if (sets[i].data != sets[0].data)
             sets[others++] = sets[i];
-    visit_filtered(sets[0], sets + 1, others - 1, true, visit, context);
+    visit_filtered(sets[0], sets + 1, others - 1, true, visit, context, seen);
+}
+
+void roan_set_intersect(roan_value *sets, size_t count, roan_set_batch_fn visit, void *context)
+{
+    sort_by_size(sets, count, true);
+    intersect_sorted(sets, count, visit, context, NULL);
 }
 
 /* What was seen already, with those who want to know what was not. */
@@ -189,8 +198,9 @@ static void unite_many(const roan_type_context *types, const roan_value *sets, s
 {
     merging m = {.types = types, .visit = visit, .context = context};
     m.seen = roan_set_create_as(types, ROAN_SET_TABLE);
+    roan_table_reserve(set_table(m.seen), sum_of_sizes(sets, count) / count);
     for (size_t i = 0; i < count && !m.has_stopped; i++)
-        visit_filtered(sets[i], &m.seen, 1, false, merge_batch, &m);
+        visit_filtered(sets[i], &m.seen, 1, false, merge_batch, &m, NULL);
     roan_set_free(m.seen);
 }
 
@@ -208,7 +218,8 @@ static bool visit_or_stop(void *context, const roan_packed *items, size_t count)
     return !s->has_stopped;
 }
 
-void roan_set_unite(const roan_type_context *types, roan_value *sets, size_t count, roan_set_batch_fn visit, void *context)
+void roan_set_unite(const roan_type_context *types, roan_value *sets, size_t count, roan_set_batch_fn visit,
+                    void *context)
 {
     if (count > UNITE_SETS_MAX) {
         unite_many(types, sets, count, visit, context);
@@ -218,7 +229,7 @@ void roan_set_unite(const roan_type_context *types, roan_value *sets, size_t cou
     sort_by_size(sets, count, false); /* members of small sets are looked for in large ones */
     for (size_t i = 0; i < count && !s.has_stopped; i++)
         if (!is_among(sets, i, sets[i].data))
-            visit_filtered(sets[i], sets, i, false, visit_or_stop, &s);
+            visit_filtered(sets[i], sets, i, false, visit_or_stop, &s, NULL);
 }
 
 /* The reference's choice: asking all others for each member of the first set, or going through all sets once. */
@@ -227,15 +238,28 @@ static bool is_asking_cheaper(const roan_value *sets, size_t count)
     return roan_set_count(sets[0]) * count / 2 <= sum_of_sizes(sets, count);
 }
 
+/* A set that is filled with a part of the members of another, which has `total` and was `seen` so far. */
 typedef struct target {
     const roan_type_context *types;
     roan_value set;
+    size_t total, seen;
 } target;
+
+/* A set that has just become a table gets the room that it will need, going by what the members seen so far have led
+ * to. */
+static void lay_out_target(const target *t)
+{
+    double ratio = (double)roan_set_count(t->set) / (double)ROAN_MAX(t->seen, 1u);
+    roan_table_reserve(set_table(t->set), (uint64_t)(ratio * (double)t->total));
+}
 
 static bool add_batch(void *context, const roan_packed *items, size_t count)
 {
     target *t = context;
+    bool was_table = t->set.encoding == ROAN_SET_TABLE;
     roan_set_add_items(&t->set, t->types, items, count);
+    if (!was_table && t->set.encoding == ROAN_SET_TABLE && t->seen < t->total)
+        lay_out_target(t);
     return true;
 }
 
@@ -245,7 +269,8 @@ static void add_all(target *t, const roan_value *sets, size_t count)
         roan_set_each_batch(sets[i], add_batch, t);
 }
 
-/* Asking each other set beats merging them into a table first, unless they are many and small, or one that is slow to ask. */
+/* Asking each other set beats merging them into a table first, unless they are many and small, or one that is slow to
+ * ask. */
 static bool is_asking_better(const roan_value *sets, size_t count)
 {
     if (count < 2 || (count == 2 && sets[1].encoding != ROAN_SET_PACK))
@@ -253,18 +278,20 @@ static bool is_asking_better(const roan_value *sets, size_t count)
     return sum_of_sizes(sets + 1, count - 1) / (count - 1) >= roan_set_count(sets[0]) / 4;
 }
 
-void roan_set_subtract(const roan_type_context *types, roan_value *sets, size_t count, roan_set_batch_fn visit, void *context)
+void roan_set_subtract(const roan_type_context *types, roan_value *sets, size_t count, roan_set_batch_fn visit,
+                       void *context)
 {
     if (is_among(sets + 1, count - 1, sets[0].data))
         return;
     if (is_asking_better(sets, count)) {
         sort_by_size(sets + 1, count - 1, false);
-        visit_filtered(sets[0], sets + 1, count - 1, false, visit, context);
+        visit_filtered(sets[0], sets + 1, count - 1, false, visit, context, NULL);
         return;
     }
     target merged = {.types = types, .set = roan_set_create_as(types, ROAN_SET_TABLE)};
+    roan_table_reserve(set_table(merged.set), sum_of_sizes(sets + 1, count - 1) / (count - 1));
     add_all(&merged, sets + 1, count - 1);
-    visit_filtered(sets[0], &merged.set, 1, false, visit, context);
+    visit_filtered(sets[0], &merged.set, 1, false, visit, context, NULL);
     roan_set_free(merged.set);
 }
 
@@ -275,12 +302,15 @@ static size_t int_entries_max(const roan_type_context *types)
     return ROAN_MIN(types->set_int_entries_max, ROAN_INTSET_COUNT_MAX);
 }
 
-/* An empty set that will get at least `expected` members of any kind: integers until it is known better, but a table at once
- * where it must become one. */
+/* An empty set that will get at least `expected` members of any kind: integers until it is known better, but a table at
+ * once where it must become one. */
 static target create_target(const roan_type_context *types, size_t expected)
 {
     bool is_large = expected > ROAN_MAX(int_entries_max(types), types->set_entries_max);
-    return (target){.types = types, .set = roan_set_create_as(types, is_large ? ROAN_SET_TABLE : ROAN_SET_INTS)};
+    target t = {.types = types, .set = roan_set_create_as(types, is_large ? ROAN_SET_TABLE : ROAN_SET_INTS)};
+    if (is_large)
+        roan_table_reserve(set_table(t.set), expected);
+    return t;
 }
 
 roan_value roan_set_union(const roan_type_context *types, const roan_value *sets, size_t count)
@@ -320,8 +350,9 @@ roan_value roan_set_intersection(const roan_type_context *types, roan_value *set
 {
     intersection common = {.target.types = types, .has_only_integers = true};
     sort_by_size(sets, count, true);
+    common.target.total = roan_set_count(sets[0]);
     common.target.set = roan_set_create_as(types, sets[0].encoding == ROAN_SET_INTS ? ROAN_SET_INTS : ROAN_SET_PACK);
-    roan_set_intersect(sets, count, add_common, &common);
+    intersect_sorted(sets, count, add_common, &common, &common.target.seen);
     roan_value set = common.target.set;
     if (!common.has_only_integers || set.encoding == ROAN_SET_INTS || roan_set_count(set) > int_entries_max(types))
         return set;
@@ -344,8 +375,9 @@ roan_value roan_set_difference(const roan_type_context *types, roan_value *sets,
         return roan_set_create();
     if (is_asking_cheaper(sets, count)) {
         target t = create_target(types, 0);
+        t.total = roan_set_count(sets[0]);
         sort_by_size(sets + 1, count - 1, false);
-        visit_filtered(sets[0], sets + 1, count - 1, false, add_batch, &t);
+        visit_filtered(sets[0], sets + 1, count - 1, false, add_batch, &t, &t.seen);
         return t.set;
     }
     target t = create_target(types, roan_set_count(sets[0]));

@@ -6,8 +6,8 @@
  *     else           go through all members and take each with probability (still wanted / still to come), which makes
  *                    every choice equally likely and needs no memory
  *
- * Popping few of many draws and takes out; otherwise one walk parts the set in two: those that go are visited, those that stay
- * are put into a new set.
+ * Popping few of many draws and takes out; otherwise one walk parts the set in two: those that go are visited, those
+ * that stay are put into a new set.
  */
 #include "types/set_random.h"
 

@@ -13,7 +13,7 @@ void roan_set_draw(roan_value set, roan_random *random, uint64_t wanted, roan_se
 /* Visits `wanted` different random members, at most all of them, in any order. */
 void roan_set_sample(roan_value set, roan_random *random, size_t wanted, roan_set_batch_fn visit, void *context);
 
-/* Visits and takes out `wanted` random members, fewer than there are. Where few stay, they go into a new set: a table becomes a
- * pack then, if the limits allow it. */
+/* Visits and takes out `wanted` random members, fewer than there are. Where few stay, they go into a new set: a table
+ * becomes a pack then, if the limits allow it. */
 void roan_set_pop(roan_value *set, const roan_type_context *types, roan_random *random, size_t wanted,
                   roan_set_batch_fn visit, void *context);

@@ -1,7 +1,8 @@
 /* types/set_walk.c: visiting the members of a set, in batches, one by one, or a part of them at a time.
  *
- * Compact forms come in their own order: ascending, or as the members came. A table comes in the order of the hash, the same
- * for all sets of an engine: what is looked for in another table by the way lies beside what was looked for before.
+ * Compact forms come in their own order: ascending, or as the members came. A table comes in the order of the hash, the
+ * same for all sets of an engine: what is looked for in another table by the way lies beside what was looked for
+ * before.
  */
 #include "types/set_inside.h"
 

@@ -40,6 +40,9 @@ static size_t bytes_of(const roan_segment *segment)
 
 #define SLOTS_MAX ((SEGMENT_BYTES_MAX - sizeof(roan_segment)) / sizeof(uint64_t))
 #define SLOTS_DRAWN (SLOTS_MAX + 64) /* an odd distribution may need a few slots more than the largest class has */
+#define RESERVED_MIN 16        /* tables laid out for fewer items gain nothing */
+#define RESERVED_ITEMS 300u    /* in a segment of a table that is laid out: room for half as many again */
+#define RESERVED_DEPTH_MAX 24u /* whatever is expected */
 #define OVERSIZE_STEP 16u
 
 static unsigned load_max(unsigned capacity)
@@ -455,6 +458,49 @@ static void drop_segments(roan_table *table)
     table->deepest_count = table->inside_count = 0;
     if (depth > 0)
         retire(table, directory, sizeof *directory << depth);
+}
+
+/* Empty segments for so many items. */
+static void lay_out(roan_table *table, uint64_t expected)
+{
+    unsigned depth = 0;
+    while (expected >> depth > RESERVED_ITEMS && depth < RESERVED_DEPTH_MAX)
+        depth++;
+    unsigned capacity = roomy_capacity((unsigned)ROAN_MIN(expected >> depth, SLOTS_MAX));
+    segment_directory directory = depth == 0 ? &table->single : roan_alloc(sizeof *directory << depth);
+    for (size_t i = 0; i < (size_t)1 << depth; i++)
+        atomic_init(&directory[i], segment_create(capacity, depth, depth, false));
+    publish_view(table, directory, depth);
+    table->deepest_count = 1u << depth;
+}
+
+typedef struct item_list {
+    void **items;
+    size_t count;
+} item_list;
+
+static void list_item(void *item, void *context)
+{
+    item_list *list = context;
+    list->items[list->count++] = item;
+}
+
+void roan_table_reserve(roan_table *table, uint64_t expected)
+{
+    if (expected < RESERVED_MIN || expected <= table->count)
+        return;
+    size_t count = table->count;
+    item_list list = {.items = roan_alloc((count + 1) * sizeof *list.items)};
+    roan_table_scan(table, 0, SIZE_MAX, list_item, &list);
+    drop_segments(table);
+    lay_out(table, expected);
+    for (size_t i = 0; i < count; i++) {
+        roan_spot spot;
+        uint64_t hash = hash_of_item(table, list.items[i]);
+        roan_table_find(table, hash, table->context->ops->key(list.items[i]), &spot);
+        roan_table_insert(table, hash, &spot, list.items[i]);
+    }
+    roan_free(list.items, (count + 1) * sizeof *list.items);
 }
 
 #define FREED_AHEAD 8

@@ -83,6 +83,11 @@ roan_arena *roan_table_arena(roan_table *table);
 /* Frees everything, items included. The table is empty and usable again. */
 void roan_table_clear(roan_table *table);
 
+/* Lays the table out for about so many items in all. Worth it before many are added in the order of the hash (those of
+ * another table), which otherwise crowd the places that are there. What is too much stays unused, what is too little
+ * grows. */
+void roan_table_reserve(roan_table *table, uint64_t expected);
+
 /* The item, or NULL with `spot` telling where it belongs. (table_inside.h has the same for a key function that the
  * compiler knows.) */
 void *roan_table_find(const roan_table *table, uint64_t hash, roan_slice key, roan_spot *spot);

@@ -1,7 +1,7 @@
 /* model_intset.c: random operations on a set of integers and on a naive twin, compared at each step.
  *
- * The twin is a sorted array of 64-bit numbers. Values come from ranges of several widths, with those at the borders of a width
- * among them, so that sets are widened at every size.
+ * The twin is a sorted array of 64-bit numbers. Values come from ranges of several widths, with those at the borders of
+ * a width among them, so that sets are widened at every size.
  *
  *     model_intset [seed]      the seed is printed; the same seed repeats the run
  */

@@ -1,9 +1,9 @@
 /* model_set.c: random operations on sets and on naive twins, compared at each step.
  *
- * Members are numbered; a twin is an array that says which of them are there. A third of the names are integers, some are too
- * long for a pack. The limits are small and differ between rounds, so that sets change their form often. Also: what every form
- * owes to chance (uniform members, uniform choices), what the algebra of several sets yields, and that a scan which runs while
- * the set grows and shrinks sees everything that stays.
+ * Members are numbered; a twin is an array that says which of them are there. A third of the names are integers, some
+ * are too long for a pack. The limits are small and differ between rounds, so that sets change their form often. Also:
+ * what every form owes to chance (uniform members, uniform choices), what the algebra of several sets yields, and that
+ * a scan which runs while the set grows and shrinks sees everything that stays.
  *
  *     model_set [seed]      the seed is printed; the same seed repeats the run
  */
@@ -346,7 +346,8 @@ static void step(model *m)
 static void sets_of_all_forms(void **state)
 {
     (void)state;
-    static const size_t limits[][3] = {{512, 128, 64}, {10, 5, 64}, {5, 10, 20}, {0, 0, 0}, {200, 200, 200}, {0, 20, 4}};
+    static const size_t limits[][3] = {{512, 128, 64}, {10, 5, 64},     {5, 10, 20},
+                                       {0, 0, 0},      {200, 200, 200}, {0, 20, 4}};
     for (size_t round = 0; round < 2 * ROAN_COUNT_OF(limits); round++) {
         model *m = malloc(sizeof *m);
         model_init(m, round);

@@ -435,6 +435,33 @@ static void a_scan_survives_growth_and_shrinking(void **state)
     model_done(&m);
 }
 
+/* Laid out for too many, too few and about as many as come; what was there stays. */
+static void a_table_that_is_laid_out_is_the_same_table(void **state)
+{
+    (void)state;
+    static const size_t expected[] = {10, 300, 2000, KEYS_MAX / 4, 8 * KEYS_MAX};
+    for (size_t round = 0; round < ROAN_COUNT_OF(expected); round++) {
+        model m;
+        model_init(&m, KEYS_MAX / 4, 0);
+        for (size_t i = 0; i < 200 * round; i++)
+            put(&m, &m.keys[i]);
+        roan_table_reserve(&m.table, expected[round]);
+        roan_table_check(&m.table);
+        for (size_t i = 0; i < m.key_count; i++)
+            put(&m, &m.keys[i]);
+        roan_table_check(&m.table);
+        scan_on(&m);
+        while (m.is_scanning)
+            scan_on(&m);
+        for (size_t i = 0; i < m.key_count; i++) {
+            take(&m, &m.keys[i]);
+            if (i % 1000 == 0)
+                roan_table_check(&m.table);
+        }
+        model_done(&m);
+    }
+}
+
 int main(int argc, char **argv)
 {
     seed = argc > 1 ? strtoull(argv[1], NULL, 0) : roan_random_entropy() | 1;
@@ -446,6 +473,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(tables_that_empty_again_and_again),
         cmocka_unit_test(random_entries_are_uniform),
         cmocka_unit_test(a_scan_survives_growth_and_shrinking),
+        cmocka_unit_test(a_table_that_is_laid_out_is_the_same_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

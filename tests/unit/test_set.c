@@ -1,7 +1,7 @@
 /* test_set.c: what the commands of sets leave to replicas and logs.
  *
- * Promises: a command that changes nothing has no effect; SPOP becomes SREM of what went, in parts of at most 1024 members, or
- * DEL or UNLINK of the key; all others repeat as they are. */
+ * Promises: a command that changes nothing has no effect; SPOP becomes SREM of what went, in parts of at most 1024
+ * members, or DEL or UNLINK of the key; all others repeat as they are. */
 #include "engine_harness.h"
 
 #define EFFECTS_MAX 64
@@ -21,7 +21,8 @@ static void record(void *context, unsigned db, size_t argc, const roan_slice *ar
     r->argc[r->count] = argc;
     size_t at = 0;
     for (size_t i = 0; i < argc && at + argv[i].bytes + 2 < EFFECT_BYTES_MAX; i++)
-        at += (size_t)snprintf(r->text[r->count] + at, EFFECT_BYTES_MAX - at, "%s%.*s", i > 0 ? " " : "", ROAN_SLICE_ARG(argv[i]));
+        at += (size_t)snprintf(r->text[r->count] + at, EFFECT_BYTES_MAX - at, "%s%.*s", i > 0 ? " " : "",
+                               ROAN_SLICE_ARG(argv[i]));
     r->count++;
 }
 
@@ -93,7 +94,8 @@ static void spop_becomes_srem_of_what_went(void **state)
     assert_effects(&r, "SREM s 7");
     harness_run(&h, "SADD", "s", "x", "y");
     r.count = 0;
-    assert_string_equal(harness_run(&h, "SPOP", "s", "1"), strcmp(r.text[0], "SREM s x") == 0 ? "*1\r\n$1\r\nx\r\n" : "*1\r\n$1\r\ny\r\n");
+    const char *reply = harness_run(&h, "SPOP", "s", "1");
+    assert_string_equal(reply, strcmp(r.text[0], "SREM s x") == 0 ? "*1\r\n$1\r\nx\r\n" : "*1\r\n$1\r\ny\r\n");
     assert_int_equal(r.count, 1);
     assert_int_equal(r.argc[0], 3);
     harness_close(&h);

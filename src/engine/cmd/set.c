@@ -209,7 +209,7 @@ ROAN_COMMAND(sscan, .arity = -3, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_K,
     uint64_t position = 0;
     roan_scan_reply reply = roan_scan_reply_open(call);
     if (place.entry != NULL)
-        position = roan_set_scan(roan_place_value(&place), roan_scan_position(options.cursor), options.count, send_scanned,
-                                 &scan);
+        position = roan_set_scan(roan_place_value(&place), roan_scan_position(options.cursor), options.count,
+                                 send_scanned, &scan);
     roan_scan_reply_close(call, reply, roan_scan_cursor(position), scan.count);
 }

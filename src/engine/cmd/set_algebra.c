@@ -1,8 +1,8 @@
 /* engine/cmd/set_algebra.c: SINTER, SUNION, SDIFF, with STORE and CARD.
  *
- * All keys are looked up, and their types looked at, before anything is computed; an absent key is an empty set. A result is
- * sent while it is found, in an aggregate whose size is filled in at the end; a stored one is a new set that takes the place of
- * whatever the destination held. Cardinalities need no memory.
+ * All keys are looked up, and their types looked at, before anything is computed; an absent key is an empty set. A
+ * result is sent while it is found, in an aggregate whose size is filled in at the end; a stored one is a new set that
+ * takes the place of whatever the destination held. Cardinalities need no memory.
  */
 #include "engine/cmd/set.h"
 

@@ -1,7 +1,7 @@
 /* engine/cmd/set_random.c: SPOP and SRANDMEMBER.
  *
- * Replicas and logs must take out the same members, so SPOP becomes SREM of what went, at most POPPED_WORDS_MAX members at a
- * time, and DEL or UNLINK when everything went.
+ * Replicas and logs must take out the same members, so SPOP becomes SREM of what went, at most POPPED_WORDS_MAX members
+ * at a time, and DEL or UNLINK when everything went.
  */
 #include "engine/cmd/set.h"
 
@@ -155,13 +155,23 @@ static void pick_one(roan_call *call)
     roan_out_bulk(call->out, roan_packed_text(&item, scratch));
 }
 
+/* Sends members that were drawn with repetition, until the client's limit is reached: then it is disconnected, and the
+ * billions it may have asked for need not be made. */
+static bool send_drawn(void *context, const roan_packed *items, size_t count)
+{
+    roan_call *call = context;
+    uint64_t limit = call->engine->config.output_limits[ROAN_CLIENT_NORMAL].hard_bytes;
+    roan_set_send(call->out, items, count);
+    return limit == 0 || roan_out_bytes(call->out) <= limit;
+}
+
 /* A negative count asks for so many members with repetition, a positive one for at most so many different ones. */
 static void send_picked(roan_call *call, roan_value set, int64_t count)
 {
     roan_random *random = &call->lane->random;
     if (count < 0) {
         roan_out_array(call->out, (size_t)-count);
-        roan_set_draw(set, random, (uint64_t)-count, roan_set_send, call->out);
+        roan_set_draw(set, random, (uint64_t)-count, send_drawn, call);
         return;
     }
     size_t size = roan_set_count(set), wanted = ROAN_MIN((size_t)count, size);
