@@ -260,8 +260,7 @@ ROAN_COMMAND(xadd, .arity = -5, .flags = ROAN_CMD_WRITE | ROAN_CMD_DENY_OOM | RO
                           "[trim{strategy<MAXLEN|MINID^6.2.0> [operator<=@equal|~@approximately>] threshold "
                           "[LIMIT count:integer^6.2.0]}] id-selector<*@auto-id|id> data{field value}...",
              .tips = "nondeterministic_output",
-             .history = "6.2.0|Options NOMKSTREAM and LIMIT, trimming by MINID.\n7.0.0|Ids of the form `ms-*`.\n"
-                        "8.2.0|Options KEEPREF, DELREF and ACKED.")
+             .history = "6.2.0|Options NOMKSTREAM and LIMIT, trimming by MINID.\n7.0.0|Ids of the form `ms-*`.")
 {
     add_options options;
     roan_place place;
@@ -367,7 +366,7 @@ ROAN_COMMAND(xtrim, .arity = -4, .flags = ROAN_CMD_WRITE, .lock = ROAN_LOCK_K,
              .arguments = "key:key trim{strategy<MAXLEN|MINID^6.2.0> [operator<=@equal|~@approximately>] threshold "
                           "[LIMIT count:integer^6.2.0]}",
              .tips = "nondeterministic_output",
-             .history = "6.2.0|Trimming by MINID, option LIMIT.\n8.2.0|Options KEEPREF, DELREF and ACKED.")
+             .history = "6.2.0|Trimming by MINID, option LIMIT.")
 {
     add_options options;
     roan_place place;

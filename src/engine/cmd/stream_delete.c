@@ -39,7 +39,7 @@ ROAN_COMMAND(xack, .arity = -4, .flags = ROAN_CMD_WRITE | ROAN_CMD_FAST, .lock =
              .keys = {ROAN_KEY(1, ROAN_KEY_RW | ROAN_KEY_UPDATE)}, .group = ROAN_GROUP_STREAM, .since = "5.0.0",
              .complexity = "O(log N) for each id.",
              .summary = "Takes entries off the pending ones of a consumer group and counts them.",
-             .arguments = "key:key group ID@id...")
+             .arguments = "key:key group id...")
 {
     roan_place place;
     int64_t acknowledged = 0;
