@@ -1,4 +1,4 @@
-/* base/number.c: strict parsing and exact formatting of numbers. */
+/* base/number.c: strict parsing and exact formatting of integers and long doubles; doubles: double.c. */
 #include "base/number.h"
 
 #include "base/macros.h"
@@ -53,22 +53,6 @@ static bool terminate_number(roan_slice text, char *out, size_t out_bytes)
     memcpy(out, text.data, text.bytes);
     out[text.bytes] = '\0';
     return strlen(out) == text.bytes;
-}
-
-bool roan_parse_double(roan_slice text, double *ret_value)
-{
-    char copy[ROAN_DOUBLE_TEXT_MAX];
-    if (!terminate_number(text, copy, sizeof copy))
-        return false;
-    char *end;
-    errno = 0;
-    double value = strtod(copy, &end);
-    if (end != copy + text.bytes || isnan(value))
-        return false;
-    if (errno == ERANGE && (value == HUGE_VAL || value == -HUGE_VAL || fpclassify(value) == FP_ZERO))
-        return false;
-    *ret_value = value;
-    return true;
 }
 
 bool roan_parse_long_double(roan_slice text, long double *ret_value)
@@ -130,24 +114,6 @@ size_t roan_format_i64(char *out, int64_t value)
         return roan_format_u64(out, (uint64_t)value);
     *out = '-';
     return 1 + roan_format_u64(out + 1, 0 - (uint64_t)value);
-}
-
-size_t roan_format_double(char *out, double value)
-{
-    if (isnan(value))
-        return (size_t)sprintf(out, "nan");
-    if (isinf(value))
-        return (size_t)sprintf(out, value < 0 ? "-inf" : "inf");
-    if (value == 0)
-        return (size_t)sprintf(out, signbit(value) ? "-0" : "0");
-    if (value > -9007199254740992.0 && value < 9007199254740992.0 && value == (double)(int64_t)value)
-        return roan_format_i64(out, (int64_t)value);
-    for (int precision = 15; precision < 17; precision++) {
-        int length = snprintf(out, ROAN_DOUBLE_TEXT_MAX, "%.*g", precision, value);
-        if (strtod(out, NULL) == value)
-            return (size_t)length;
-    }
-    return (size_t)snprintf(out, ROAN_DOUBLE_TEXT_MAX, "%.17g", value);
 }
 
 size_t roan_format_long_double(char *out, long double value)

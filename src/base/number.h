@@ -13,15 +13,19 @@
 bool roan_parse_i64(roan_slice text, int64_t *ret_value);
 bool roan_parse_u64(roan_slice text, uint64_t *ret_value);
 
-/* What strtod reads, whole and finite or infinite, but never NaN and never with leading white space. */
+/* What strtod reads, whole and finite or infinite, but never NaN, nor hexadecimal digits, nor leading white space. */
 bool roan_parse_double(roan_slice text, double *ret_value);
+/* The same, but what is too large becomes infinite, and what is too small zero. */
+bool roan_parse_double_saturating(roan_slice text, double *ret_value);
+/* As roan_parse_double, and with hexadecimal digits. */
 bool roan_parse_long_double(roan_slice text, long double *ret_value);
 
 /* Writes decimal digits to `out` (room for ROAN_I64_TEXT_MAX) and returns how many; no NUL. */
 size_t roan_format_i64(char *out, int64_t value);
 size_t roan_format_u64(char *out, uint64_t value);
 
-/* RESP3 and score form: shortest text that reads back as the same double; inf, -inf, nan. Returns its length. */
+/* RESP3 and score form: short text that reads back as the same double, digit for digit the reference's; inf, -inf, nan.
+ * Returns its length. */
 size_t roan_format_double(char *out, double value);
 
 /* INCRBYFLOAT form: 17 decimals, trailing zeroes cut, never exponential. Room for ROAN_LONG_DOUBLE_TEXT_MAX. */

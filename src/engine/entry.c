@@ -10,6 +10,7 @@
 #include "types/list.h"
 #include "types/set.h"
 #include "types/stream.h"
+#include "types/zset.h"
 
 #define EMBSTR_BYTES_MAX 113u    /* see inline_encoding */
 #define EMBSTR_KEY_BYTES_SHORT 31u
@@ -19,6 +20,7 @@ static const roan_type_ops *const type_ops[ROAN_TYPE_COUNT] = {
     [ROAN_TYPE_STRING] = NULL,
     [ROAN_TYPE_LIST] = &roan_list_ops,
     [ROAN_TYPE_SET] = &roan_set_ops,
+    [ROAN_TYPE_ZSET] = &roan_zset_ops,
     [ROAN_TYPE_HASH] = &roan_hash_ops,
     [ROAN_TYPE_STREAM] = &roan_stream_ops,
 };

@@ -10,12 +10,7 @@
 
 /* ---- from one form to the other ---- */
 
-static bool fits_pack(const roan_type_context *context, size_t count, size_t member_bytes)
-{
-    return count <= context->zset_entries_max && member_bytes <= context->zset_value_bytes_max;
-}
-
-static roan_zset_tree *tree_create(const roan_type_context *context)
+roan_zset_tree *roan_zset_tree_create(const roan_type_context *context)
 {
     roan_zset_tree *tree = roan_alloc(sizeof *tree);
     roan_table_init(&tree->table, &context->elements);
@@ -23,14 +18,15 @@ static roan_zset_tree *tree_create(const roan_type_context *context)
     return tree;
 }
 
-static void tree_free(roan_zset_tree *tree)
+void roan_zset_tree_free(roan_zset_tree *tree)
 {
     roan_ordered_clear(&tree->ordered);
     roan_table_clear(&tree->table);
     roan_free(tree, sizeof *tree);
 }
 
-static roan_element *tree_create_element(roan_zset_tree *tree, roan_slice member, double score, uint64_t hash, roan_spot *spot)
+roan_element *roan_zset_tree_create_element(roan_zset_tree *tree, roan_slice member, double score, uint64_t hash,
+                                            roan_spot *spot)
 {
     roan_element_parts parts = {.key = member, .number = roan_score_bits(score), .has_number = true};
     roan_element *element = roan_element_create(&tree->table, &parts);
@@ -44,13 +40,13 @@ static void tree_append(roan_zset_tree *tree, roan_slice member, double score)
     uint64_t hash;
     roan_spot spot;
     ROAN_IGNORE(roan_element_find(&tree->table, member, &hash, &spot)); /* only where it belongs is wanted */
-    roan_ordered_append(&tree->ordered, tree_create_element(tree, member, score, hash, &spot));
+    roan_ordered_append(&tree->ordered, roan_zset_tree_create_element(tree, member, score, hash, &spot));
 }
 
 static void make_tree(roan_value *value, const roan_type_context *context)
 {
     roan_pack *pack = value->data;
-    roan_zset_tree *tree = tree_create(context);
+    roan_zset_tree *tree = roan_zset_tree_create(context);
     char scratch[ROAN_I64_TEXT_MAX];
     for (const char *at = roan_pack_first(pack); at < roan_pack_end(pack);) {
         pack_pair pair;
@@ -65,7 +61,7 @@ roan_value roan_zset_create_for(const roan_type_context *context, size_t count, 
 {
     if (fits_pack(context, count, member_bytes))
         return (roan_value){roan_pack_create(), ROAN_ZSET_PACK};
-    return (roan_value){tree_create(context), ROAN_ZSET_TREE};
+    return (roan_value){roan_zset_tree_create(context), ROAN_ZSET_TREE};
 }
 
 void roan_zset_expect(roan_value *value, const roan_type_context *context, size_t count, size_t member_bytes)
@@ -142,7 +138,7 @@ static void tree_put(roan_zset_tree *tree, roan_slice member, const roan_zset_sp
         return;
     }
     roan_spot where = spot->spot;
-    roan_ordered_insert(&tree->ordered, tree_create_element(tree, member, score, spot->hash, &where));
+    roan_ordered_insert(&tree->ordered, roan_zset_tree_create_element(tree, member, score, spot->hash, &where));
 }
 
 void roan_zset_put(roan_value *value, const roan_type_context *context, roan_slice member, const roan_zset_spot *spot,
@@ -215,7 +211,7 @@ static void zset_free(roan_value value)
     if (value.encoding == ROAN_ZSET_PACK)
         roan_pack_free(value.data);
     else
-        tree_free(value.data);
+        roan_zset_tree_free(value.data);
 }
 
 static roan_value zset_copy(roan_value value)

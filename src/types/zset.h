@@ -111,3 +111,24 @@ roan_zset_item roan_zset_read(roan_value value, roan_zset_place place, char scra
 /* Visits items from a position on the hash axis on, as roan_table_scan() does. A small set is visited as a whole. */
 typedef void (*roan_zset_visit_fn)(void *context, const roan_zset_item *item);
 uint64_t roan_zset_scan(roan_value value, uint64_t from, size_t wanted, roan_zset_visit_fn visit, void *context);
+
+/* ---- making one from members that come in any order ---- */
+
+/* Members with scores that may still change; put in order at the end. */
+typedef struct roan_zset_builder {
+    const roan_type_context *context;
+    roan_zset_tree *tree;          /* its order stays empty until the end */
+    roan_element **elements;       /* as they came */
+    size_t count, capacity, dropped;
+    size_t longest;                /* bytes of the longest member */
+} roan_zset_builder;
+
+void roan_zset_builder_init(roan_zset_builder *builder, const roan_type_context *context);
+/* As roan_zset_find() and roan_zset_put(). */
+bool roan_zset_builder_find(const roan_zset_builder *builder, roan_slice member, roan_zset_spot *ret_spot);
+void roan_zset_builder_put(roan_zset_builder *builder, roan_slice member, const roan_zset_spot *spot, double score);
+/* Takes a member that is there out again. */
+void roan_zset_builder_drop(roan_zset_builder *builder, const roan_zset_spot *spot);
+/* The sorted set, in the form that its members ask for; or, when it is only to be read, large whatever they ask for. The
+ * builder is used up. */
+roan_value roan_zset_builder_finish(roan_zset_builder *builder, bool is_only_read);

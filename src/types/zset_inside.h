@@ -5,8 +5,6 @@
 #include "base/macros.h"
 #include "types/zset.h"
 
-#include <math.h>
-
 #define PACK_BYTES_MAX (UINT32_C(1) << 30) /* a pack that would be longer becomes large */
 
 typedef struct pack_pair {
@@ -14,11 +12,12 @@ typedef struct pack_pair {
     double score;
 } pack_pair;
 
-/* The item that stands for a score; `bytes` must live as long as it. */
+/* The item that stands for a score; `bytes` must live as long as it. A negative zero becomes zero, as it does in the
+ * reference. */
 static inline roan_packed score_item(double score, char bytes[sizeof(double)])
 {
     bool is_whole = score > -0x1p62 && score < 0x1p62 && score == (double)(int64_t)score;
-    if (is_whole && !(score == 0 && signbit(score)))
+    if (is_whole)
         return roan_packed_from_integer((int64_t)score);
     memcpy(bytes, &score, sizeof score);
     return roan_packed_from_bytes(roan_slice_make(bytes, sizeof score));
@@ -60,3 +59,15 @@ static inline bool pair_is_before(const pack_pair *pair, const roan_ordered_boun
     int order = roan_member_compare(roan_packed_text(&pair->member, scratch), bound->member);
     return order < 0 || (order == 0 && bound->is_behind);
 }
+
+/* The small form may have that many members, of at most so many bytes. */
+static inline bool fits_pack(const roan_type_context *context, size_t count, size_t member_bytes)
+{
+    return count <= context->zset_entries_max && member_bytes <= context->zset_value_bytes_max;
+}
+
+/* The large form, empty; and an element added to its table, at a spot where its member was not found. */
+roan_zset_tree *roan_zset_tree_create(const roan_type_context *context);
+void roan_zset_tree_free(roan_zset_tree *tree);
+roan_element *roan_zset_tree_create_element(roan_zset_tree *tree, roan_slice member, double score, uint64_t hash,
+                                            roan_spot *spot);

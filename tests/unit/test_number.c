@@ -58,8 +58,8 @@ static void integers_survive_writing_and_reading(void **state)
 static void doubles_are_read_whole_or_not_at_all(void **state)
 {
     (void)state;
-    static const char *const good[] = {"0", "-1.5", "1e3", ".5", "5.", "inf", "-inf", "+5", "0x10"};
-    static const char *const bad[] = {"", " 1", "1 ", "nan", "1_0", "e3", "--1", "1e400", "1\t"};
+    static const char *const good[] = {"0", "-1.5", "1e3", ".5", "5.", "inf", "-inf", "+5", "-.5e1"};
+    static const char *const bad[] = {"", " 1", "1 ", "nan", "1_0", "e3", "--1", "1e400", "1\t", "0x10", ".", "-", "+", "1..2", "1e-400"};
     double value;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(roan_parse_double(roan_slice_from_text(good[i]), &value));
