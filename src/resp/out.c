@@ -251,17 +251,21 @@ void roan_out_push(roan_out *out, size_t count)
     roan_out_header(out, out->protocol == 3 ? '>' : '*', count);
 }
 
-void roan_out_double(roan_out *out, double value)
+void roan_out_double_text(roan_out *out, roan_slice text)
 {
-    char text[ROAN_DOUBLE_TEXT_MAX];
-    size_t bytes = roan_format_double(text, value);
     if (out->protocol != 3) {
-        roan_out_bulk(out, roan_slice_make(text, bytes));
+        roan_out_bulk(out, text);
         return;
     }
     roan_out_raw(out, ",", 1);
-    roan_out_raw(out, text, bytes);
+    roan_out_raw(out, text.data, text.bytes);
     roan_out_raw(out, "\r\n", 2);
+}
+
+void roan_out_double(roan_out *out, double value)
+{
+    char text[ROAN_DOUBLE_TEXT_MAX];
+    roan_out_double_text(out, roan_slice_make(text, roan_format_double(text, value)));
 }
 
 void roan_out_bool(roan_out *out, bool value)

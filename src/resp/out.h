@@ -102,6 +102,8 @@ void roan_out_set(roan_out *out, size_t count);
 void roan_out_push(roan_out *out, size_t count);
 /* RESP3 ,n; RESP2 a bulk string */
 void roan_out_double(roan_out *out, double value);
+/* The same for a number that was formatted already */
+void roan_out_double_text(roan_out *out, roan_slice text);
 /* RESP3 #t #f; RESP2 :1 :0 */
 void roan_out_bool(roan_out *out, bool value);
 /* RESP3 (digits; RESP2 a bulk string */
