@@ -23,7 +23,6 @@ static const roan_type_ops *const type_ops[ROAN_TYPE_COUNT] = {
     [ROAN_TYPE_ZSET] = &roan_zset_ops,
     [ROAN_TYPE_HASH] = &roan_hash_ops,
     [ROAN_TYPE_STREAM] = &roan_stream_ops,
-    [ROAN_TYPE_ZSET] = &roan_zset_ops,
 };
 
 static const char *const type_names[ROAN_TYPE_COUNT] = {

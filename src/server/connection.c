@@ -263,6 +263,11 @@ static bool parse_slowly(roan_connection *connection)
     roan_parse_limits limits = parse_limits(connection);
     size_t missing;
     roan_slice error = {0};
+    if (connection->is_fed) { /* what the reader remembers holds from here on: nothing before it may still block */
+        roan_worker_run_batch(worker);
+        if (!can_go_on(connection))
+            return false;
+    }
     const char *start = connection->input_at;
     roan_parse_result result = roan_request_reader_read(
         &connection->reader, start, (size_t)(connection->input_end - start), &limits, &missing, &error);

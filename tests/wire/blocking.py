@@ -12,7 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 from checks import Skipped, check, expect, expect_equal, main  # noqa: E402
-from resp import Closed, plain  # noqa: E402
+from resp import Closed, encode, plain  # noqa: E402
 from server import info_fields  # noqa: E402
 
 SECONDS = 2.0
@@ -292,6 +292,20 @@ def clients_that_die_while_they_wait_do_no_harm(context):
         control.call("DEL", "k2")
     except Closed:
         expect(False, "the server closed the connection")
+
+
+@check()
+def what_follows_a_waiting_command_is_read_whole_though_it_came_in_parts(context):
+    """The rest of a pipeline: a small request, and one of more words than fit a batch, cut in the middle."""
+    control, waiting = context.connect(), context.connect()
+    need(control, "BLPOP")
+    many = encode(["DEL"] + ["key:%d" % number for number in range(3000)])
+    for cut in (1, 20, 5000, len(many) - 3):
+        waiting.send_bytes(encode(["BLPOP", "nothing", "0.05"]) + encode(["ECHO", "one"]) + many[:cut])
+        context.until(lambda: blocked(control) == 1, 5, "the client waits")
+        waiting.send_bytes(many[cut:])
+        replies = [waiting.read() for _ in range(3)]
+        expect_equal([plain(reply) for reply in replies], [None, b"one", 0], "replies, cut at %d" % cut)
 
 
 if __name__ == "__main__":
