@@ -57,7 +57,7 @@ enum {
     SUBMISSION_ENTRIES = 512,
     COMPLETION_ENTRIES = 8192,
     BUFFER_GROUP = 0,
-    BUFFERS_AT_FIRST = 32,
+    BUFFERS_AT_FIRST = 8,
     BUFFER_SKEW = ROAN_CACHE_LINE,  /* neighbours start in different cache sets */
     SWEEP_INTERVAL_US = 50 * 1000,
     SWEEP_COUNT_MAX = 512,          /* suspects looked at per wait */
