@@ -11,6 +11,7 @@
 #include "base/macros.h"
 #include "engine/command_keys.h"
 #include "engine/effects.h"
+#include "engine/stats.h"
 
 #include <math.h>
 #include <sched.h>
@@ -453,6 +454,7 @@ static bool run_again(roan_lane *lane, roan_session *session, roan_waiting *wait
     };
     call.command->body(&call);
     roan_effects_finish(&call);
+    lane->stats->commands_by_id[call.command->id].failed += call.has_failed;
     return !call.is_blocked;
 }
 

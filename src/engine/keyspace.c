@@ -62,8 +62,8 @@ static void expire_if_due(roan_call *call, roan_place *place)
     if (roan_engine_is_paused(call->engine, call->now_ms) && !(call->command->flags & ROAN_CMD_WRITE))
         return; /* CLIENT PAUSE: absent for readers, deleted later */
     roan_table_remove(place->table, place->hash, &place->spot);
+    roan_table_find(place->table, place->hash, place->name, &place->spot); /* the name may be the entry's own */
     roan_keyspace_expire_entry(call->lane, place->db, place->table, entry);
-    roan_table_find(place->table, place->hash, place->name, &place->spot);
 }
 
 /* Hash and stripe of the key in argv[index], from what is known already where possible. */

@@ -11,11 +11,6 @@ static const roan_option_choice policies[] = {
 static const roan_option_choice sanitize_modes[] = {{"no", 0}, {"yes", 1}, {"clients", 2}, {NULL, 0}};
 
 #define DEFRAG "active defragmentation"
-#define HASH .needs = "hash type"
-#define LIST .needs = "list type"
-#define SET .needs = "set type"
-#define ZSET .needs = "sorted set type"
-#define STREAM .needs = "stream type"
 
 static const roan_option memory_rows[] = {
     {.name = "maxmemory", ROAN_ROW_MEMORY(maxmemory, 0, UINT64_MAX), .apply = ROAN_APPLY_MAXMEMORY, .initial = "0",
@@ -79,31 +74,31 @@ static const roan_option memory_rows[] = {
 
 static const roan_option type_rows[] = {
     {.name = "hash-max-listpack-entries", .alias = "hash-max-ziplist-entries",
-     ROAN_ROW_INTEGER(hash_max_listpack_entries, 0, INT64_MAX), HASH, .initial = "512",
+     ROAN_ROW_INTEGER(hash_max_listpack_entries, 0, INT64_MAX), .initial = "512",
      .text = "Most fields of a hash in the compact encoding."},
     {.name = "hash-max-listpack-value", .alias = "hash-max-ziplist-value",
-     ROAN_ROW_MEMORY(hash_max_listpack_value, 0, INT64_MAX), HASH, .initial = "64",
+     ROAN_ROW_MEMORY(hash_max_listpack_value, 0, INT64_MAX), .initial = "64",
      .text = "Longest field or value of a hash in the compact encoding."},
     {.name = "list-max-listpack-size", .alias = "list-max-ziplist-size",
-     ROAN_ROW_INTEGER(list_max_listpack_size, INT_MIN, INT_MAX), LIST, .initial = "-2",
+     ROAN_ROW_INTEGER(list_max_listpack_size, INT_MIN, INT_MAX), .initial = "-2",
      .text = "Size of a list's chunks: a number of elements, or -1 to -5 for 4, 8, 16, 32 or 64 kB."},
-    {.name = "list-compress-depth", ROAN_ROW_INTEGER(list_compress_depth, 0, INT_MAX), LIST, .initial = "0",
-     .text = "Chunks at either end of a list that are never compressed. 0: none is."},
-    {.name = "set-max-intset-entries", ROAN_ROW_INTEGER(set_max_intset_entries, 0, INT64_MAX), SET,
+    {.name = "list-compress-depth", ROAN_ROW_INTEGER(list_compress_depth, 0, INT_MAX), .flags = ROAN_OPTION_IDLE,
+     .initial = "0", .text = "Chunks at either end of a list that are never compressed. 0: none is."},
+    {.name = "set-max-intset-entries", ROAN_ROW_INTEGER(set_max_intset_entries, 0, INT64_MAX),
      .initial = "512", .text = "Most members of a set of integers in the compact encoding."},
-    {.name = "set-max-listpack-entries", ROAN_ROW_INTEGER(set_max_listpack_entries, 0, INT64_MAX), SET,
+    {.name = "set-max-listpack-entries", ROAN_ROW_INTEGER(set_max_listpack_entries, 0, INT64_MAX),
      .initial = "128", .text = "Most members of a set in the compact encoding."},
-    {.name = "set-max-listpack-value", ROAN_ROW_INTEGER(set_max_listpack_value, 0, INT64_MAX), SET, .initial = "64",
+    {.name = "set-max-listpack-value", ROAN_ROW_INTEGER(set_max_listpack_value, 0, INT64_MAX), .initial = "64",
      .text = "Longest member of a set in the compact encoding, in bytes."},
     {.name = "zset-max-listpack-entries", .alias = "zset-max-ziplist-entries",
-     ROAN_ROW_INTEGER(zset_max_listpack_entries, 0, INT64_MAX), ZSET, .initial = "128",
+     ROAN_ROW_INTEGER(zset_max_listpack_entries, 0, INT64_MAX), .initial = "128",
      .text = "Most members of a sorted set in the compact encoding."},
     {.name = "zset-max-listpack-value", .alias = "zset-max-ziplist-value",
-     ROAN_ROW_MEMORY(zset_max_listpack_value, 0, INT64_MAX), ZSET, .initial = "64",
+     ROAN_ROW_MEMORY(zset_max_listpack_value, 0, INT64_MAX), .initial = "64",
      .text = "Longest member of a sorted set in the compact encoding."},
-    {.name = "stream-node-max-bytes", ROAN_ROW_MEMORY(stream_node_max_bytes, 0, INT64_MAX), STREAM, .initial = "4096",
+    {.name = "stream-node-max-bytes", ROAN_ROW_MEMORY(stream_node_max_bytes, 0, INT64_MAX), .initial = "4096",
      .text = "Most bytes in one node of a stream. 0 is no limit."},
-    {.name = "stream-node-max-entries", ROAN_ROW_INTEGER(stream_node_max_entries, 0, INT64_MAX), STREAM,
+    {.name = "stream-node-max-entries", ROAN_ROW_INTEGER(stream_node_max_entries, 0, INT64_MAX),
      .initial = "100", .text = "Most entries in one node of a stream. 0 is no limit."},
     {.name = "hll-sparse-max-bytes", ROAN_ROW_MEMORY(hll_sparse_max_bytes, 0, INT64_MAX),
      .initial = "3000",

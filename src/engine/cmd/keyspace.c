@@ -28,6 +28,7 @@ typedef struct key_filter {
     roan_call *call;
     roan_scan_options options;
     size_t visited, sent;
+    roan_buffer *expired; /* SCAN: entries that it met and that have expired; NULL: nobody wants to know */
 } key_filter;
 
 static void send_key(void *item, void *context)
@@ -36,14 +37,29 @@ static void send_key(void *item, void *context)
     const roan_entry *entry = item;
     roan_slice key = roan_entry_key(entry);
     filter->visited++;
-    if (filter->options.type >= 0 && entry->type != (unsigned)filter->options.type)
+    if (roan_entry_is_expired(entry, filter->call->now_ms) && !filter->call->session->import_source) {
+        if (filter->expired != NULL)
+            roan_buffer_append(filter->expired, (const char *)&item, sizeof item);
         return;
-    if (roan_entry_is_expired(entry, filter->call->now_ms) && !filter->call->session->import_source)
+    }
+    if (filter->options.type >= 0 && entry->type != (unsigned)filter->options.type)
         return;
     if (!roan_scan_takes(&filter->options, key))
         return;
     roan_out_bulk(filter->call->out, key);
     filter->sent++;
+}
+
+/* Finding them deletes them. */
+static void delete_expired(roan_call *call, roan_buffer *expired)
+{
+    for (size_t at = 0; at < expired->bytes; at += sizeof(roan_entry *)) {
+        const roan_entry *entry;
+        roan_place place;
+        memcpy(&entry, expired->data + at, sizeof entry);
+        ROAN_IGNORE(roan_call_find_in(call, call->db, roan_entry_key(entry), &place)); /* it is not there */
+    }
+    roan_buffer_done(expired);
 }
 
 ROAN_COMMAND(keys, .arity = 2, .flags = ROAN_CMD_READ, .acl = ROAN_ACL_DANGEROUS,
@@ -91,12 +107,14 @@ ROAN_COMMAND(scan, .arity = -2, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_X,
              .tips = "nondeterministic_output request_policy:special response_policy:special",
              .history = "6.0.0|Filter TYPE.")
 {
-    key_filter filter = {.call = call};
+    roan_buffer expired = {0};
+    key_filter filter = {.call = call, .expired = &expired};
     if (!roan_scan_parse(call, ROAN_SCAN_KEYS, &filter.options))
         return;
     roan_scan_reply reply = roan_scan_reply_open(call);
     uint64_t next = scan(&filter);
     roan_scan_reply_close(call, reply, next, filter.sent);
+    delete_expired(call, &expired);
 }
 
 /* ---- whole databases ---- */
