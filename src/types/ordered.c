@@ -39,7 +39,8 @@ void roan_ordered_clear(roan_ordered *tree)
 
 size_t roan_ordered_bytes(const roan_ordered *tree)
 {
-    return tree->leaf_count * roan_alloc_good_size(sizeof(leaf)) + tree->inner_count * roan_alloc_good_size(sizeof(inner));
+    return tree->leaf_count * roan_alloc_good_size(sizeof(leaf)) +
+           tree->inner_count * roan_alloc_good_size(sizeof(inner));
 }
 
 /* ---- ways down ---- */

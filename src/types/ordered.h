@@ -1,9 +1,9 @@
 /* types/ordered.h: elements in the order of (score, member): a counted B+ tree of pointers to them.
  *
- * The tree does not own the elements; each has a score and its member as its key. Finding an element's
- * rank, the element of a rank, or where a range of scores or members begins are all one walk down. Leaves are linked, so
- * that walking along the order touches nothing else. A member costs about 6.5 bytes when scores come in order, about 8
- * when they do not.
+ * The tree does not own the elements; each has a score and its member as its key. Finding an element's rank, the
+ * element of a rank, or where a range of scores or members begins are all one walk down. Leaves are linked, so that
+ * walking along the order touches nothing else. A member costs about 6.5 bytes when scores come in order, about 8 when
+ * they do not.
  *
  * Ranges are pairs of ranks: everything that names a part of the order (scores, members, indexes) is turned into ranks
  * first.
@@ -61,8 +61,8 @@ void roan_ordered_remove(roan_ordered *tree, const roan_element *item);
 /* Gives an element that is there another score. */
 void roan_ordered_change_score(roan_ordered *tree, roan_element *item, double score);
 
-/* Takes out elements from `rank` on: at least one, at most `max`, as many as lie together. Returns how many were written to
- * ret_items. */
+/* Takes out elements from `rank` on: at least one, at most `max`, as many as lie together. Returns how many were
+ * written to ret_items. */
 #define ROAN_ORDERED_TAKE_MAX 82u
 size_t roan_ordered_take(roan_ordered *tree, uint64_t rank, size_t max, roan_element **ret_items);
 

@@ -1,13 +1,13 @@
 /* types/ordered_change.c: changing the tree of ordered.h.
  *
  * Room in a full leaf is found in three ways. At either end of the order a fresh leaf begins, so that what arrives in
- * order fills its leaves to the brim. Elsewhere a neighbour with room takes a share, and only two full neighbours make a
- * leaf split: this keeps leaves at about four fifths when elements come in no order. A leaf that has become small shares
- * with a neighbour or moves in with it; the first and the last leaf may be of any size, so that taking from either end
- * moves nothing.
+ * order fills its leaves to the brim. Elsewhere a neighbour with room takes a share, and only two full neighbours make
+ * a leaf split: this keeps leaves at about four fifths when elements come in no order. A leaf that has become small
+ * shares with a neighbour or moves in with it; the first and the last leaf may be of any size, so that taking from
+ * either end moves nothing.
  *
- * Depth counts from the root: steps[0] is the root, a node at depth d has height tree->height - d, and leaves are at depth
- * tree->height.
+ * Depth counts from the root: steps[0] is the root, a node at depth d has height tree->height - d, and leaves are at
+ * depth tree->height.
  */
 #include "types/ordered.h"
 
@@ -405,8 +405,8 @@ static void rebalance_inner(roan_ordered *tree, path *way, unsigned depth)
     remove_child(tree, way, depth - 1, index + 1);
 }
 
-/* Takes a child out of the way's inner node at that depth, and frees it. What was in it is gone or elsewhere. The way is
- * used up. */
+/* Takes a child out of the way's inner node at that depth, and frees it. What was in it is gone or elsewhere. The way
+ * is used up. */
 static void remove_child(roan_ordered *tree, path *way, unsigned depth, unsigned index)
 {
     inner *node = way->steps[depth].node;

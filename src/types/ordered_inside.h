@@ -1,7 +1,7 @@
 /* types/ordered_inside.h: the nodes of the tree of ordered.h, for its own files.
  *
- * A pointer in a leaf is kept as its low 32 and its next 16 bits in two arrays: six bytes instead of eight, and looking for
- * one compares small integers that lie together. Addresses of user space have 47 bits.
+ * A pointer in a leaf is kept as its low 32 and its next 16 bits in two arrays: six bytes instead of eight, and
+ * looking for one compares small integers that lie together. Addresses of user space have 47 bits.
  */
 #pragma once
 
@@ -117,8 +117,8 @@ static inline unsigned leaf_find(const leaf *of, const roan_ordered_bound *bound
 
 /* Where the item is in the leaf, which has it. */
 unsigned roan_ordered_leaf_index(const leaf *of, const roan_element *item);
-/* The way to the leaf in which the item just before the bound is, or to the first. The index is that of the first item not
- * before the bound (which may be the leaf's count). The tree is not empty. */
+/* The way to the leaf in which the item just before the bound is, or to the first. The index is that of the first item
+ * not before the bound (which may be the leaf's count). The tree is not empty. */
 void roan_ordered_walk(const roan_ordered *tree, const roan_ordered_bound *bound, path *ret_path);
 /* The way to an item that is there. */
 void roan_ordered_walk_to_item(const roan_ordered *tree, const roan_element *item, path *ret_path);

@@ -1,11 +1,11 @@
 /* types/zset.h: sorted sets: members with a score each, in the order of (score, member bytes).
  *
- * Small: a pack of member, score, member, score ... in order ("listpack" to clients). A score that is a whole number is an
- * integer item, any other the eight bytes of the double. Large ("skiplist" to clients): a table of elements finds a member,
- * a tree of pointers to them (ordered.h) knows the order. A set that has become large stays so.
+ * Small: a pack of member, score, member, score ... in order ("listpack" to clients). A score that is a whole number
+ * is an integer item, any other the eight bytes of the double. Large ("skiplist" to clients): a table of elements
+ * finds a member, a tree of pointers to them (ordered.h) knows the order. A set that has become large stays so.
  *
- * Whatever names a part of the order is turned into ranks first: roan_zset_rank_before(). Iterators then go from a rank on,
- * in either direction.
+ * Whatever names a part of the order is turned into ranks first: roan_zset_rank_before(). Iterators then go from a
+ * rank on, in either direction.
  */
 #pragma once
 
@@ -129,6 +129,6 @@ bool roan_zset_builder_find(const roan_zset_builder *builder, roan_slice member,
 void roan_zset_builder_put(roan_zset_builder *builder, roan_slice member, const roan_zset_spot *spot, double score);
 /* Takes a member that is there out again. */
 void roan_zset_builder_drop(roan_zset_builder *builder, const roan_zset_spot *spot);
-/* The sorted set, in the form that its members ask for; or, when it is only to be read, large whatever they ask for. The
- * builder is used up. */
+/* The sorted set, in the form that its members ask for; or, when it is only to be read, large whatever they ask for.
+ * The builder is used up. */
 roan_value roan_zset_builder_finish(roan_zset_builder *builder, bool is_only_read);

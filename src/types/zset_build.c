@@ -1,8 +1,8 @@
 /* types/zset_build.c: sorted sets from members in any order: unions, intersections, differences.
  *
- * The elements go into a table at once, as those of a large set do, and are kept in the order of their arrival besides. At the
- * end they are sorted with their scores beside them, and appended to the tree one by one; a result that is small enough
- * becomes a pack.
+ * The elements go into a table at once, as those of a large set do, and are kept in the order of their arrival
+ * besides. At the end they are sorted with their scores beside them, and appended to the tree one by one; a result
+ * that is small enough becomes a pack.
  *
  * A member that was dropped has NaN as its score until the end.
  */

@@ -39,6 +39,12 @@ static inline double score_read(const char *at)
     return score_of_item(&item);
 }
 
+/* The place behind the pair at `at`. */
+static inline const char *pair_skip(const char *at)
+{
+    return roan_packed_skip(roan_packed_skip(at));
+}
+
 /* Reads the pair at `at`; returns the place of the next one. */
 static inline const char *pair_read(const char *at, pack_pair *ret_pair)
 {

@@ -1,7 +1,8 @@
 /* types/zset_range.c: the order of a sorted set: ranks, iterators, places, taking out a range.
  *
- * A pack can only be read forwards. An iterator that goes backwards reads a window of pairs and keeps where each begins,
- * so a small set is read twice at most, and a set that was allowed to be long without limit still costs no allocation.
+ * A pack can only be read forwards. An iterator that goes backwards reads a window of pairs and keeps where each
+ * begins, so a small set is read twice at most, and a set that was allowed to be long without limit still costs no
+ * allocation.
  */
 #include "types/zset.h"
 
@@ -102,7 +103,7 @@ static void fill_window(roan_zset_iterator *iterator)
     const char *at = pack_pair_at(pack, iterator->window_rank);
     for (uint64_t rank = iterator->window_rank; rank < end; rank++) {
         iterator->window[rank - iterator->window_rank] = (uint32_t)(at - pack->items);
-        at = roan_packed_skip(roan_packed_skip(at));
+        at = pair_skip(at);
     }
 }
 
@@ -167,7 +168,7 @@ void roan_zset_places(roan_value value, roan_zset_place *ret_places)
 {
     if (value.encoding == ROAN_ZSET_PACK) {
         const roan_pack *pack = value.data;
-        for (const char *at = roan_pack_first(pack); at < roan_pack_end(pack); at = roan_packed_skip(roan_packed_skip(at)))
+        for (const char *at = roan_pack_first(pack); at < roan_pack_end(pack); at = pair_skip(at))
             *ret_places++ = (roan_zset_place){at};
         return;
     }

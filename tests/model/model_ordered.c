@@ -1,8 +1,8 @@
 /* model_ordered.c: random operations on the ordered tree and on a naive twin, compared at each step.
  *
- * The twin is a sorted array of numbers of members. Scores come from few values (many ties), from many, or in order; runs
- * grow, churn and shrink, also from either end, so that every way of finding room and of giving it back is met. In checked
- * builds the tree's own check runs after each step while it is small, otherwise now and then.
+ * The twin is a sorted array of numbers of members. Scores come from few values (many ties), from many, or in order;
+ * runs grow, churn and shrink, also from either end, so that every way of finding room and of giving it back is met.
+ * In checked builds the tree's own check runs after each step while it is small, otherwise now and then.
  *
  *     model_ordered [seed]      the seed is printed; the same seed repeats the run
  */

@@ -59,12 +59,40 @@ static void doubles_are_read_whole_or_not_at_all(void **state)
 {
     (void)state;
     static const char *const good[] = {"0", "-1.5", "1e3", ".5", "5.", "inf", "-inf", "+5", "-.5e1"};
-    static const char *const bad[] = {"", " 1", "1 ", "nan", "1_0", "e3", "--1", "1e400", "1\t", "0x10", ".", "-", "+", "1..2", "1e-400"};
+    static const char *const bad[] = {"", " 1", "1 ", "nan", "1_0", "e3", "--1", "1e400", "1\t",
+                                      "0x10", ".", "-", "+", "1..2", "1e-400"};
     double value;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(roan_parse_double(roan_slice_from_text(good[i]), &value));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(roan_parse_double(roan_slice_from_text(bad[i]), &value));
+}
+
+/* Numbers of few digits are read another way: it must be the same number. */
+static void short_doubles_are_read_exactly(void **state)
+{
+    (void)state;
+    uint64_t bits = 7;
+    for (unsigned i = 0; i < 20000; i++) {
+        char text[40];
+        bits = bits * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        int length = snprintf(text, sizeof text, "%s%u.%0*u", i % 3 == 0 ? "-" : "", (unsigned)(bits >> 40) % 1000000u,
+                              (int)(i % 9) + 1, (unsigned)(bits >> 8) % 1000000u);
+        double value;
+        assert_true(roan_parse_double(roan_slice_make(text, (size_t)length), &value));
+        assert_true(value == strtod(text, NULL));
+    }
+}
+
+static void too_large_and_too_small_doubles_saturate(void **state)
+{
+    (void)state;
+    double value;
+    assert_true(roan_parse_double_saturating(ROAN_LITERAL("1e400"), &value) && value == INFINITY);
+    assert_true(roan_parse_double_saturating(ROAN_LITERAL("-1e400"), &value) && value == -INFINITY);
+    assert_true(roan_parse_double_saturating(ROAN_LITERAL("1e-400"), &value) && value == 0);
+    assert_true(roan_parse_double_saturating(ROAN_LITERAL("1.5"), &value) && value == 1.5);
+    assert_false(roan_parse_double_saturating(ROAN_LITERAL("x"), &value));
 }
 
 static void assert_double(double value, const char *expected)
@@ -84,6 +112,17 @@ static void doubles_are_written_as_short_as_possible(void **state)
     assert_double(-1, "-1");
     assert_double(INFINITY, "inf");
     assert_double(-INFINITY, "-inf");
+    assert_double(-0.0, "-0");
+    assert_double(1e-5, "0.00001");
+    assert_double(1e-7, "1e-7");
+    assert_double(1.234e-5, "1.234e-5");
+    assert_double(1e15, "1000000000000000");
+    assert_double(1e18, "1000000000000000000");
+    assert_double(1e20, "1e+20");
+    assert_double(12345678901234567890.0, "12345678901234567000");
+    assert_double(5e-324, "5e-324");
+    assert_double(1.7976931348623157e308, "1.7976931348623157e+308");
+    assert_double(-152068.20435, "-1.5206820435000001e+5"); /* as the reference has it */
     uint64_t bits = 99;
     for (unsigned i = 0; i < 4096; i++) {
         char text[ROAN_DOUBLE_TEXT_MAX];
@@ -139,6 +178,8 @@ int main(void)
         cmocka_unit_test(integers_are_canonical),
         cmocka_unit_test(integers_survive_writing_and_reading),
         cmocka_unit_test(doubles_are_read_whole_or_not_at_all),
+        cmocka_unit_test(short_doubles_are_read_exactly),
+        cmocka_unit_test(too_large_and_too_small_doubles_saturate),
         cmocka_unit_test(doubles_are_written_as_short_as_possible),
         cmocka_unit_test(long_doubles_never_have_an_exponent),
         cmocka_unit_test(sizes_have_units),

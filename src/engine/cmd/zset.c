@@ -138,7 +138,8 @@ static bool parse_add(roan_call *call, add_options *options)
 }
 
 /* Applies the options to one member; *score is the increment, or the score, and then the score that the member has. */
-static add_outcome add_member(roan_call *call, roan_value *value, const add_options *options, roan_slice member, double *score)
+static add_outcome add_member(roan_call *call, roan_value *value, const add_options *options, roan_slice member,
+                              double *score)
 {
     roan_zset_spot spot;
     if (!roan_zset_find(*value, member, &spot)) {
@@ -394,7 +395,8 @@ typedef struct scan_visit {
 static void send_scanned_score(const scan_visit *visit, double score)
 {
     char text[ROAN_DOUBLE_TEXT_MAX];
-    size_t bytes = visit->is_large ? (size_t)snprintf(text, sizeof text, "%.17g", score) : roan_format_double(text, score);
+    size_t bytes = visit->is_large ? (size_t)snprintf(text, sizeof text, "%.17g", score)
+                                   : roan_format_double(text, score);
     roan_out_bulk(visit->call->out, roan_slice_make(text, bytes));
 }
 

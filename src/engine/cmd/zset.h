@@ -1,4 +1,4 @@
-/* engine/cmd/zset.h: what the files of the sorted set commands share: replies of members with scores, ranges, storing. */
+/* engine/cmd/zset.h: what the files of the sorted set commands share: replies with scores, ranges, storing. */
 #pragma once
 
 #include "engine/call.h"
@@ -20,13 +20,13 @@ static inline roan_zset_shape roan_zset_shape_of(const roan_call *call, bool wit
 void roan_zset_send_header(roan_call *call, roan_zset_shape shape, uint64_t count);
 void roan_zset_send(roan_call *call, roan_zset_shape shape, const roan_zset_item *item);
 
-/* The sorted set in argv[index], for reading or writing. True: it is there, and *ret_value is its value. Otherwise it is
- * absent, or WRONGTYPE was sent (call->has_failed). */
+/* The sorted set in argv[index], for reading or writing. True: it is there, and *ret_value is its value. Otherwise it
+ * is absent, or WRONGTYPE was sent (call->has_failed). */
 bool roan_zset_find_read(roan_call *call, size_t index, roan_place *place, roan_value *ret_value);
 bool roan_zset_find_write(roan_call *call, size_t index, roan_place *place, roan_value *ret_value);
 
-/* Members were taken out of the set: stores it, or deletes the key when none is left, and reports the event. `removed` is
- * how many changes that was. */
+/* Members were taken out of the set: stores it, or deletes the key when none is left, and reports the event. `removed`
+ * is how many changes that was. */
 void roan_zset_shrunk(roan_call *call, roan_place *place, roan_value value, uint64_t removed, const char *event);
 
 /* The result of a STORE command goes to argv[1], in place of whatever is there; an empty one deletes it. Answers with
@@ -50,7 +50,7 @@ typedef struct roan_zset_range {
 bool roan_zset_parse_range(roan_call *call, roan_zset_by by, size_t min_index, size_t max_index,
                            roan_zset_range *ret_range);
 
-/* The ranks that the range covers: the first one, and how many; in a reversed order when ranks count from the highest. */
+/* The ranks that the range covers: the first one, and how many. When reversed, ranks count from the highest. */
 typedef struct roan_zset_ranks {
     uint64_t first, count;
 } roan_zset_ranks;

@@ -1,8 +1,8 @@
-/* engine/cmd/zset_combine.c: unions, intersections and differences of sorted sets, sent, stored or counted. Plain sets may be
- * among the inputs; their members have the score 1.
+/* engine/cmd/zset_combine.c: unions, intersections and differences of sorted sets, sent, stored or counted. Plain sets
+ * may be among the inputs; their members have the score 1.
  *
- * Inputs are taken from the smallest to the largest, and scores are aggregated in that order, as in the reference: sums of
- * doubles depend on it. An infinity less an infinity, or times a weight of zero, counts as zero.
+ * Inputs are taken from the smallest to the largest, and scores are aggregated in that order, as in the reference:
+ * sums of doubles depend on it. An infinity less an infinity, or times a weight of zero, counts as zero.
  */
 #include "engine/cmd/zset.h"
 
@@ -228,7 +228,8 @@ static bool drop_member(void *context, roan_slice member, double score)
     return true;
 }
 
-/* Looks the first one's members up in the others, or takes the others' members out of the first, whichever is less work. */
+/* Looks the first one's members up in the others, or takes the others' members out of the first, whichever is less
+ * work. */
 static void subtract(work *on)
 {
     const combine *what = on->what;

@@ -132,7 +132,8 @@ static bool parse_many(roan_call *call, size_t index, size_t *ret_key_count, pop
     for (size_t at = where + 1; is_valid && at < call->argc; at += 2) {
         is_valid = !has_seen_count && at + 1 < call->argc && roan_call_is(call, at, "COUNT");
         has_seen_count = true;
-        if (is_valid && !roan_call_integer_in(call, at + 1, 1, INT64_MAX, &ret_what->count, "ERR count should be greater than 0"))
+        if (is_valid && !roan_call_integer_in(call, at + 1, 1, INT64_MAX, &ret_what->count,
+                                              "ERR count should be greater than 0"))
             return false;
     }
     if (!is_valid)
@@ -168,7 +169,7 @@ ROAN_COMMAND(bzmpop, .arity = -5, .flags = ROAN_CMD_WRITE | ROAN_CMD_BLOCKING, .
              .keys = {ROAN_KEYNUM(2, 1, 1, ROAN_KEY_RW | ROAN_KEY_ACCESS | ROAN_KEY_DELETE)},
              .group = ROAN_GROUP_SORTED_SET, .since = "7.0.0",
              .complexity = "O(K) + O(M*log(N)) for K keys and M members, in a sorted set of N.",
-             .summary = "Takes the lowest or highest members out of the first sorted set that is there, and waits for one.",
+             .summary = "Takes the lowest or highest members out of the first sorted set there is, or waits for one.",
              .arguments = "timeout:double numkeys:integer key:key... where<MIN|MAX> [COUNT count:integer]")
 {
     size_t key_count;
@@ -189,7 +190,7 @@ static void pop_one_or_wait(roan_call *call, bool is_max)
 ROAN_COMMAND(bzpopmin, .arity = -3, .flags = ROAN_CMD_WRITE | ROAN_CMD_BLOCKING | ROAN_CMD_FAST, .lock = ROAN_LOCK_K,
              .keys = {ROAN_KEYS(1, -2, 1, ROAN_KEY_RW | ROAN_KEY_ACCESS | ROAN_KEY_DELETE)},
              .group = ROAN_GROUP_SORTED_SET, .since = "5.0.0", .complexity = "O(log(N)) in a sorted set of N.",
-             .summary = "Takes the lowest member out of the first sorted set that is there, and waits for one.",
+             .summary = "Takes the lowest member out of the first sorted set there is, or waits for one.",
              .arguments = "key:key... timeout:double", .history = "6.0.0|The timeout may have decimals.")
 {
     pop_one_or_wait(call, false);
@@ -198,7 +199,7 @@ ROAN_COMMAND(bzpopmin, .arity = -3, .flags = ROAN_CMD_WRITE | ROAN_CMD_BLOCKING 
 ROAN_COMMAND(bzpopmax, .arity = -3, .flags = ROAN_CMD_WRITE | ROAN_CMD_BLOCKING | ROAN_CMD_FAST, .lock = ROAN_LOCK_K,
              .keys = {ROAN_KEYS(1, -2, 1, ROAN_KEY_RW | ROAN_KEY_ACCESS | ROAN_KEY_DELETE)},
              .group = ROAN_GROUP_SORTED_SET, .since = "5.0.0", .complexity = "O(log(N)) in a sorted set of N.",
-             .summary = "Takes the highest member out of the first sorted set that is there, and waits for one.",
+             .summary = "Takes the highest member out of the first sorted set there is, or waits for one.",
              .arguments = "key:key... timeout:double", .history = "6.0.0|The timeout may have decimals.")
 {
     pop_one_or_wait(call, true);

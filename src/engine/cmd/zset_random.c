@@ -1,7 +1,7 @@
 /* engine/cmd/zset_random.c: ZRANDMEMBER: one random member, several different ones, or several that may repeat.
  *
- * Any rank is as likely as any other, and the order finds the member of a rank quickly. Different ones: a few are drawn again
- * until they differ, many are chosen while walking along the whole set.
+ * Any rank is as likely as any other, and the order finds the member of a rank quickly. Different ones: a few are
+ * drawn again until they differ, many are chosen while walking along the whole set.
  */
 #include "engine/cmd/zset.h"
 

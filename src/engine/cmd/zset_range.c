@@ -57,7 +57,8 @@ static bool parse_members(roan_slice min, roan_slice max, roan_zset_range *range
     return true;
 }
 
-bool roan_zset_parse_range(roan_call *call, roan_zset_by by, size_t min_index, size_t max_index, roan_zset_range *ret_range)
+bool roan_zset_parse_range(roan_call *call, roan_zset_by by, size_t min_index, size_t max_index,
+                           roan_zset_range *ret_range)
 {
     roan_slice min = call->argv[min_index], max = call->argv[max_index];
     *ret_range = (roan_zset_range){.by = by};
@@ -121,6 +122,12 @@ typedef struct range_query {
     roan_zset_range range;
 } range_query;
 
+static bool parse_limit(roan_call *call, size_t at, range_query *query)
+{
+    return roan_call_integer(call, at + 1, &query->offset, NULL) &&
+           roan_call_integer(call, at + 2, &query->limit, NULL);
+}
+
 /* The option at `at`; returns how many words it has, 0 after an error was sent. */
 static size_t parse_range_option(roan_call *call, size_t at, range_query *query)
 {
@@ -129,8 +136,7 @@ static size_t parse_range_option(roan_call *call, size_t at, range_query *query)
         return 1;
     }
     if (at + 2 < call->argc && roan_call_is(call, at, "LIMIT"))
-        return roan_call_integer(call, at + 1, &query->offset, NULL) && roan_call_integer(call, at + 2, &query->limit, NULL)
-                   ? 3 : 0;
+        return parse_limit(call, at, query) ? 3 : 0;
     if (!query->has_direction && roan_call_is(call, at, "REV")) {
         query->has_direction = query->is_reversed = true;
         return 1;
@@ -163,11 +169,12 @@ static bool parse_query(roan_call *call, range_query *query)
         return false;
     }
     bool is_swapped = query->is_reversed && query->by != ROAN_ZSET_BY_RANK; /* the maximum comes first */
-    return roan_zset_parse_range(call, query->by, query->key + 1 + is_swapped, query->key + 2 - is_swapped, &query->range);
+    size_t first = query->key + 1;
+    return roan_zset_parse_range(call, query->by, first + is_swapped, first + 1 - is_swapped, &query->range);
 }
 
-/* What LIMIT leaves. An offset below zero counts from the end in a large set, and leaves nothing in a small one: so does the
- * reference. */
+/* What LIMIT leaves. An offset below zero counts from the end in a large set, and leaves nothing in a small one: so
+ * does the reference. */
 static roan_zset_ranks limit_ranks(roan_value value, roan_zset_ranks ranks, int64_t offset, int64_t limit)
 {
     if (offset < 0)
@@ -220,6 +227,12 @@ static void send_range(roan_call *call, range_query query)
         roan_out_array(call->out, 0);
 }
 
+/* The commands that say in their names what ZRANGE has options for. */
+static range_query older_form(roan_zset_by by, bool is_reversed)
+{
+    return (range_query){.by = by, .has_by = true, .is_reversed = is_reversed, .has_direction = true};
+}
+
 ROAN_COMMAND(zrange, .arity = -4, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_K,
              .keys = {ROAN_KEY(1, ROAN_KEY_RO | ROAN_KEY_ACCESS)}, .group = ROAN_GROUP_SORTED_SET, .since = "1.2.0",
              .complexity = "O(log(N)+M) for M members, in a sorted set of N.",
@@ -237,17 +250,18 @@ ROAN_COMMAND(zrevrange, .arity = -4, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_K
              .summary = "Lists a part of a sorted set, named by indexes, the highest first.",
              .arguments = "key:key start:integer stop:integer [WITHSCORES]")
 {
-    send_range(call, (range_query){.by = ROAN_ZSET_BY_RANK, .has_by = true, .is_reversed = true, .has_direction = true});
+    send_range(call, older_form(ROAN_ZSET_BY_RANK, true));
 }
 
 ROAN_COMMAND(zrangebyscore, .arity = -4, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_K,
              .keys = {ROAN_KEY(1, ROAN_KEY_RO | ROAN_KEY_ACCESS)}, .group = ROAN_GROUP_SORTED_SET, .since = "1.0.5",
              .complexity = "O(log(N)+M) for M members, in a sorted set of N.",
              .summary = "Lists the members of a sorted set with scores in a range.",
-             .arguments = "key:key min:double max:double [WITHSCORES^2.0.0] [LIMIT limit{offset:integer count:integer}]",
+             .arguments = "key:key min:double max:double [WITHSCORES^2.0.0] "
+                          "[LIMIT limit{offset:integer count:integer}]",
              .history = "2.0.0|Option WITHSCORES.")
 {
-    send_range(call, (range_query){.by = ROAN_ZSET_BY_SCORE, .has_by = true, .has_direction = true});
+    send_range(call, older_form(ROAN_ZSET_BY_SCORE, false));
 }
 
 ROAN_COMMAND(zrevrangebyscore, .arity = -4, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_K,
@@ -257,7 +271,7 @@ ROAN_COMMAND(zrevrangebyscore, .arity = -4, .flags = ROAN_CMD_READ, .lock = ROAN
              .arguments = "key:key max:double min:double [WITHSCORES] [LIMIT limit{offset:integer count:integer}]",
              .history = "2.1.6|Minimum and maximum may be exclusive.")
 {
-    send_range(call, (range_query){.by = ROAN_ZSET_BY_SCORE, .has_by = true, .is_reversed = true, .has_direction = true});
+    send_range(call, older_form(ROAN_ZSET_BY_SCORE, true));
 }
 
 ROAN_COMMAND(zrangebylex, .arity = -4, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_K,
@@ -266,7 +280,7 @@ ROAN_COMMAND(zrangebylex, .arity = -4, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK
              .summary = "Lists the members between two, in a sorted set with equal scores.",
              .arguments = "key:key min max [LIMIT limit{offset:integer count:integer}]")
 {
-    send_range(call, (range_query){.by = ROAN_ZSET_BY_LEX, .has_by = true, .has_direction = true});
+    send_range(call, older_form(ROAN_ZSET_BY_LEX, false));
 }
 
 ROAN_COMMAND(zrevrangebylex, .arity = -4, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_K,
@@ -275,11 +289,12 @@ ROAN_COMMAND(zrevrangebylex, .arity = -4, .flags = ROAN_CMD_READ, .lock = ROAN_L
              .summary = "Lists the members between two, in a sorted set with equal scores, the last first.",
              .arguments = "key:key max min [LIMIT limit{offset:integer count:integer}]")
 {
-    send_range(call, (range_query){.by = ROAN_ZSET_BY_LEX, .has_by = true, .is_reversed = true, .has_direction = true});
+    send_range(call, older_form(ROAN_ZSET_BY_LEX, true));
 }
 
-/* The part of a sorted set as a new one. It is filled in the order of the query, and is large from the beginning only when its
- * size is known: a negative zero that was in the small form in between is a zero afterwards, in the reference as well. */
+/* The part of a sorted set as a new one. It is filled in the order of the query, and is large from the beginning only
+ * when its size is known: a negative zero that was in the small form in between is a zero afterwards, in the reference
+ * as well. */
 static roan_value copy_ranks(roan_call *call, roan_value value, const range_query *query, roan_zset_ranks ranks)
 {
     const roan_type_context *types = &call->engine->types;
