@@ -3,8 +3,8 @@
  * Counting: jemalloc keeps, per thread, how many bytes were ever allocated and freed, and hands out pointers to both
  * counters. A thread's first allocation through roan_alloc_counter_of_thread() remembers them in a list; the sum over
  * the list (plus what ended threads left) is the memory allocated, to the byte, for nothing. The libc variant keeps one
- * atomic counter fed by malloc_usable_size. What arenas have allocated and do not use is counted by themselves, per thread,
- * and taken off.
+ * atomic counter fed by malloc_usable_size. What arenas have allocated and do not use is counted by themselves, per
+ * thread, and taken off.
  */
 #include "base/alloc.h"
 

@@ -44,8 +44,8 @@ roan_alloc_counter *roan_alloc_counter_of_thread(void);
 /* Bytes now in use by the whole process: allocated and not idle (approximate while other threads run). */
 size_t roan_alloc_used_bytes(void);
 
-/* Memory that is allocated but holds nothing: free pieces in the pages of an arena. Counted per thread; only the sum means
- * something, as one thread may use what another one freed. */
+/* Memory that is allocated but holds nothing: free pieces in the pages of an arena. Counted per thread; only the sum
+ * means something, as one thread may use what another one freed. */
 extern __thread _Atomic int64_t roan_alloc_idle_of_thread;
 static inline void roan_alloc_note_idle(int64_t change)
 {

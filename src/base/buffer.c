@@ -13,7 +13,8 @@ void roan_buffer_reserve(roan_buffer *buffer, size_t more)
     size_t wanted = buffer->bytes + more;
     if (wanted <= buffer->capacity)
         return;
-    size_t grown = buffer->capacity < DOUBLING_BYTES_MAX ? buffer->capacity * 2 : buffer->capacity + buffer->capacity / 4;
+    size_t grown =
+        buffer->capacity < DOUBLING_BYTES_MAX ? buffer->capacity * 2 : buffer->capacity + buffer->capacity / 4;
     size_t capacity = ROAN_MAX(ROAN_MAX(wanted, grown), CAPACITY_BYTES_MIN);
     capacity = roan_alloc_good_size(capacity);
     buffer->data = roan_realloc(buffer->data, buffer->capacity, capacity);

@@ -2,8 +2,9 @@
  *
  *   chunk:  | next | previous | free pages | used | fresh | ...  || page || page || ... 511 pages
  *
- * A chunk with a free page is in `open`, a full one in none: a page finds its chunk by its address. A chunk without used
- * pages goes back to the allocator, except for one that is kept for the next growth. Pages nobody uses count as idle.
+ * A chunk with a free page is in `open`, a full one in none: a page finds its chunk by its address. A chunk without
+ * used pages goes back to the allocator, except for one that is kept for the next growth. Pages nobody uses count as
+ * idle.
  */
 #include "base/pages.h"
 

@@ -1,4 +1,5 @@
-/* base/sha1.c: SHA-1 over a whole text in memory: blocks of 64 bytes, the last one padded with a 1 bit and the length. */
+/* base/sha1.c: SHA-1 over a whole text in memory: blocks of 64 bytes, the last one padded with a 1 bit and the
+ * length. */
 #include "base/sha1.h"
 
 #include "base/macros.h"

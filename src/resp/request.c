@@ -1,5 +1,5 @@
-/* resp/request.c: reading requests; see request.h. The fast path is one pass over the bytes with no state; the slow path
- * is a small machine: header, then per word its length and its bytes. */
+/* resp/request.c: reading requests; see request.h. The fast path is one pass over the bytes with no state; the slow
+ * path is a small machine: header, then per word its length and its bytes. */
 #include "resp/request.h"
 
 #include "base/macros.h"
@@ -75,14 +75,15 @@ static inline bool is_space(char c)
 }
 
 /* An inline request without quotes, the whole line in memory. */
-static roan_parse_result parse_inline(const char *data, size_t bytes, roan_slice *argv, size_t argv_room, size_t *ret_argc,
-                                      size_t *ret_bytes)
+static roan_parse_result parse_inline(const char *data, size_t bytes, roan_slice *argv, size_t argv_room,
+                                      size_t *ret_argc, size_t *ret_bytes)
 {
     const char *end = memchr(data, '\n', bytes);
     if (end == NULL)
         return ROAN_PARSE_SLOW;
     size_t line_bytes = (size_t)(end - data);
-    if (memchr(data, '"', line_bytes) != NULL || memchr(data, '\'', line_bytes) != NULL || memchr(data, 0, line_bytes) != NULL)
+    if (memchr(data, '"', line_bytes) != NULL || memchr(data, '\'', line_bytes) != NULL ||
+        memchr(data, 0, line_bytes) != NULL)
         return ROAN_PARSE_SLOW;
     size_t argc = 0;
     for (size_t at = 0; at < line_bytes;) {
@@ -182,8 +183,8 @@ static char read_escape(roan_slice line, size_t *at)
     }
 }
 
-/* A quoted part; *at is behind the opening quote and ends behind the closing one. A backslash before the last character of
- * the line is just one, so that the quote behind it closes. */
+/* A quoted part; *at is behind the opening quote and ends behind the closing one. A backslash before the last
+ * character of the line is just one, so that the quote behind it closes. */
 static bool read_quoted(roan_slice line, size_t *at, char quote, roan_buffer *text)
 {
     while (*at < line.bytes && line.data[*at] != quote) {

@@ -54,7 +54,7 @@ roan_parse_result roan_request_reader_read(roan_request_reader *reader, const ch
 void roan_request_reader_clear(roan_request_reader *reader);
 void roan_request_reader_done(roan_request_reader *reader);
 
-/* Splits a line into words the way the reference's inline protocol and configuration files do: single and double quotes,
- * \n \r \t \b \a \\ \" \xHH inside double quotes, quotes anywhere in a word. Words are appended to `words` (text) and `argv` grows by offsets;
- * false: unbalanced quotes. */
+/* Splits a line into words the way the reference's inline protocol and configuration files do: single and double
+ * quotes, \n \r \t \b \a \\ \" \xHH inside double quotes, quotes anywhere in a word. Words are appended to `words`
+ * (text) and `argv` grows by offsets; false: unbalanced quotes. */
 bool roan_split_words(roan_slice line, roan_buffer *text, roan_slice **argv, size_t *argc, size_t *room);

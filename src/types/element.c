@@ -96,7 +96,8 @@ roan_element *roan_element_change(roan_table *table, roan_element *element, cons
         roan_element_free(table, element);
         return changed;
     }
-    /* The key may move within the element: last things first when it moves up, and the front only after the key is safe. */
+    /* The key may move within the element: last things first when it moves up, and the front only after the key is
+     * safe. */
     char *start = (char *)element;
     size_t front = bytes_of_parts(parts) - parts->key.bytes - (parts->has_value ? parts->value.bytes : 0);
     bool is_paged = roan_element_flags(element) & ROAN_ELEMENT_PAGED;
@@ -202,7 +203,8 @@ static void free_loose(void *item)
         roan_free(item, bytes_of(item));
 }
 
-const roan_table_ops roan_element_table_ops = {.key = item_key, .free_with_arena = free_loose, .check = roan_element_check};
+const roan_table_ops roan_element_table_ops = {
+    .key = item_key, .free_with_arena = free_loose, .check = roan_element_check};
 
 const roan_table_ops roan_field_table_ops = {.key = item_key,
                                              .due_ms = field_due_ms,

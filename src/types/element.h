@@ -1,9 +1,10 @@
-/* types/element.h: an item of the tables of large sets, hashes and sorted sets, in one allocation from the table's arena.
+/* types/element.h: an item of the tables of large sets, hashes and sorted sets, in one allocation from the table's
+ * arena.
  *
  *     | flags u8 | key length 1 2 4 | value length 0 1 2 4 | number 0 8 | key | value |
  *
- * A member of a set is a key alone; a member of a sorted set has its score as number; a field of a hash has a value, and its
- * expiry as number if it expires.
+ * A member of a set is a key alone; a member of a sorted set has its score as number; a field of a hash has a value,
+ * and its expiry as number if it expires.
  */
 #pragma once
 
@@ -135,8 +136,8 @@ roan_element *roan_element_create(roan_table *table, const roan_element_parts *p
 /* Frees one that is not in the table (any more). */
 void roan_element_free(roan_table *table, roan_element *element);
 
-/* An element with another value and number in place of an old one, which is freed or reused; key and presence of a value stay.
- * The caller gives the result to roan_table_replace(). The value must not point into the old one. */
+/* An element with another value and number in place of an old one, which is freed or reused; key and presence of a
+ * value stay. The caller gives the result to roan_table_replace(). The value must not point into the old one. */
 roan_element *roan_element_change(roan_table *table, roan_element *element, const roan_element_parts *parts);
 
 /* The parts of an element, borrowed. */
@@ -148,18 +149,22 @@ static ROAN_ALWAYS_INLINE roan_slice roan_element_key_of_item(const void *item)
     return roan_element_key(item);
 }
 
-static inline roan_element *roan_element_find(const roan_table *table, roan_slice key, uint64_t *ret_hash, roan_spot *ret_spot)
+static inline roan_element *roan_element_find(const roan_table *table, roan_slice key, uint64_t *ret_hash,
+                                              roan_spot *ret_spot)
 {
     *ret_hash = roan_table_hash(table, key);
     return roan_table_find_with(table, *ret_hash, key, ret_spot, roan_element_key_of_item);
 }
 
-/* Finds many keys: elements[i] is that of keys[i] or NULL. All waits for memory overlap; at most ROAN_ELEMENT_BATCH keys. */
+/* Finds many keys: elements[i] is that of keys[i] or NULL. All waits for memory overlap; at most
+ * ROAN_ELEMENT_BATCH keys. */
 #define ROAN_ELEMENT_BATCH 32
-void roan_element_find_batch(const roan_table *table, const roan_slice *keys, size_t count, roan_element **ret_elements);
+void roan_element_find_batch(const roan_table *table, const roan_slice *keys, size_t count,
+                             roan_element **ret_elements);
 
 /* Adds an element that roan_element_find did not find. */
-static inline void roan_element_insert(roan_table *table, uint64_t hash, roan_spot *spot, const roan_element_parts *parts)
+static inline void roan_element_insert(roan_table *table, uint64_t hash, roan_spot *spot,
+                                       const roan_element_parts *parts)
 {
     roan_table_insert(table, hash, spot, roan_element_create(table, parts));
 }

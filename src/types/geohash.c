@@ -1,7 +1,7 @@
 /* types/geohash.c: between degrees, cells and scores; distances; see geohash.h.
  *
- * Floating-point work is done in the order in which the reference does it, since every bit of a score counts and distances
- * are compared with limits. Distances follow the haversine formula.
+ * Floating-point work is done in the order in which the reference does it, since every bit of a score counts and
+ * distances are compared with limits. Distances follow the haversine formula.
  */
 #include "types/geohash.h"
 
@@ -151,7 +151,8 @@ double roan_geo_distance_m(roan_geo_point a, roan_geo_point b)
 
 /* ---- text ---- */
 
-/* Geohashes count latitudes from pole to pole. There are bits for ten digits and two more; the last digit is always 0. */
+/* Geohashes count latitudes from pole to pole. There are bits for ten digits and two more; the last digit is
+ * always 0. */
 void roan_geo_text(char text[ROAN_GEO_TEXT_BYTES], roan_geo_point point)
 {
     static const char digits[] = "0123456789bcdefghjkmnpqrstuvwxyz";

@@ -1,9 +1,9 @@
 /* types/geohash.h: places on earth as numbers, the scores of sorted sets with positions.
  *
- * Latitude and longitude are halved again and again; a cell is named by the bits that say which half was taken, longitude in
- * the odd bits, latitude in the even ones. The score of a place has 26 bits of each: 52 bits, exact in a double, cells of
- * about half a metre. Latitudes end at 85.05 degrees, where the map is a square. Numbers, distances and roundings are
- * those of Redis and Valkey.
+ * Latitude and longitude are halved again and again; a cell is named by the bits that say which half was taken,
+ * longitude in the odd bits, latitude in the even ones. The score of a place has 26 bits of each: 52 bits, exact in a
+ * double, cells of about half a metre. Latitudes end at 85.05 degrees, where the map is a square. Numbers, distances
+ * and roundings are those of Redis and Valkey.
  */
 #pragma once
 

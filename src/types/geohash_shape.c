@@ -6,8 +6,9 @@
  *       W  C  E         limited search ends in the middle of it, so sizes of cells and the order are the reference's.
  *      SW  S  SE
  *
- * When the shape reaches beyond the neighbours (it may, at high latitudes), cells of twice the size are used. Neighbours that
- * the shape does not touch are left out. A polygon around a pole may have its centre off the map: everything is searched.
+ * When the shape reaches beyond the neighbours (it may, at high latitudes), cells of twice the size are used.
+ * Neighbours that the shape does not touch are left out. A polygon around a pole may have its centre off the map:
+ * everything is searched.
  */
 #include "types/geohash_shape.h"
 

@@ -1,7 +1,7 @@
 /* types/hyperloglog.h: HyperLogLog values: how many different elements were seen, in 16384 registers of six bits.
  *
- * A value is a string of bytes, the same that Redis and Valkey make of the same elements, so values can be copied from one
- * server to another:
+ * A value is a string of bytes, the same that Redis and Valkey make of the same elements, so values can be copied
+ * from one server to another:
  *
  *   | "HYLL" | encoding u8: 0 dense, 1 sparse | 3 zero bytes | cached count, 8 bytes little-endian | registers ...
  *

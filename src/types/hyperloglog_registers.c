@@ -1,13 +1,14 @@
-/* types/hyperloglog_registers.c: all registers at once: six bits each to a byte each and back, maxima, and counting ranks.
+/* types/hyperloglog_registers.c: all registers at once: six bits each to a byte each and back, maxima, and counting
+ * ranks.
  *
  * Register i stands in bits 6i to 6i + 5 of the packed form, the lowest bit of a byte first, so three bytes hold four:
  *
  *   packed   byte 0 |1100 0000|  byte 1 |2222 1111|  byte 2 |3333 3322|
  *   spread   byte 0 |..00 0000|  byte 1 |..11 1111|  byte 2 |..22 2222|  byte 3 |..33 3333|
  *
- * Eight registers are converted in one 64-bit word, or 32 in one vector where the machine has AVX2. Ranks are counted four
- * at a time until every register was counted: each pass compares 32 registers at once, and there are few passes, since
- * all registers of a value are near the logarithm of its count.
+ * Eight registers are converted in one 64-bit word, or 32 in one vector where the machine has AVX2. Ranks are counted
+ * four at a time until every register was counted: each pass compares 32 registers at once, and there are few passes,
+ * since all registers of a value are near the logarithm of its count.
  */
 #include "types/hyperloglog_inside.h"
 
@@ -122,8 +123,8 @@ USES_AVX2 static void raise_avx2(roan_hll_registers *registers, const char *pack
     for (unsigned block = 0; block < BLOCK_COUNT - 1; block++) {
         const char *at = packed + block * BLOCK_BYTES;
         bytes16 low = *(const bytes16 *)at, high = *(const bytes16 *)(at + BLOCK_BYTES / 2);
-        words8 bits = (words8)__builtin_shufflevector(low, high, 0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9, 9, 10, 11, 12, 16, 17,
-                                                      18, 19, 19, 20, 21, 22, 22, 23, 24, 25, 25, 26, 27, 28);
+        words8 bits = (words8)__builtin_shufflevector(low, high, 0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9, 9, 10, 11, 12, 16,
+                                                      17, 18, 19, 19, 20, 21, 22, 22, 23, 24, 25, 25, 26, 27, 28);
         bits = (bits & 0x3f) | (bits << 2 & 0x3f00) | (bits << 4 & 0x3f0000) | (bits << 6 & 0x3f000000);
         signed32 *rank = (signed32 *)(registers->rank + block * BLOCK_REGISTERS);
         signed32 ours = *rank, theirs = (signed32)bits, is_higher = (signed32)(theirs > ours);
@@ -140,8 +141,8 @@ USES_AVX2 static void pack_avx2(char *packed, const roan_hll_registers *register
         words8 bits = *(const words8 *)(registers->rank + block * BLOCK_REGISTERS);
         bits = (bits & 0x3f) | (bits >> 2 & 0xfc0) | (bits >> 4 & 0x3f000) | (bits >> 6 & 0xfc0000);
         bytes32 raw = (bytes32)bits;
-        raw = __builtin_shufflevector(raw, raw, 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 7, 11, 15, 16, 17, 18, 20, 21,
-                                      22, 24, 25, 26, 28, 29, 30, 19, 23, 27, 31);
+        raw = __builtin_shufflevector(raw, raw, 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 7, 11, 15, 16, 17, 18, 20,
+                                      21, 22, 24, 25, 26, 28, 29, 30, 19, 23, 27, 31);
         *(bytes16 *)at = __builtin_shufflevector(raw, raw, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         *(bytes16 *)(at + BLOCK_BYTES / 2) =
             __builtin_shufflevector(raw, raw, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);

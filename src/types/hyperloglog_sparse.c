@@ -175,8 +175,8 @@ static bool find_run(roan_slice value, uint32_t index, run_spot *spot, run *foun
     return false;
 }
 
-/* The search begins where the last one ended, if that is not behind the register, and again when it ends at once: the run
- * before is needed as well. */
+/* The search begins where the last one ended, if that is not behind the register, and again when it ends at once: the
+ * run before is needed as well. */
 static bool find_run_of_draft(roan_hll_draft *draft, uint32_t index, run_spot *spot, run *found)
 {
     roan_slice value = roan_hll_draft_value(draft);
@@ -244,7 +244,8 @@ static void join_runs(roan_hll_draft *draft, uint32_t offset)
     }
 }
 
-/* The next search may begin at the run before this one: whatever was joined, a run begins there, with the same register. */
+/* The next search may begin at the run before this one: whatever was joined, a run begins there, with the same
+ * register. */
 static void remember_spot(roan_hll_draft *draft, const run_spot *spot)
 {
     roan_slice value = roan_hll_draft_value(draft);

@@ -3,10 +3,10 @@
  *     inner    count | ids[ways] | children[ways]     ids[i] <= everything below children[i] (ids[0] is not looked at)
  *     leaf     previous, next, count, capacity | ids[capacity] | records[capacity]
  *
- * All pages are of PAGE_BYTES, but for a leaf that is the root: it grows from a few ids by doubling. A full page is split
- * in half, unless the new id comes behind everything: then the next page begins with it, so that a tree filled in order
- * has full pages. A page that falls below a quarter is joined with a neighbour of the same parent when both fit into three
- * quarters of a page, and an empty one is freed.
+ * All pages are of PAGE_BYTES, but for a leaf that is the root: it grows from a few ids by doubling. A full page is
+ * split in half, unless the new id comes behind everything: then the next page begins with it, so that a tree filled
+ * in order has full pages. A page that falls below a quarter is joined with a neighbour of the same parent when both
+ * fit into three quarters of a page, and an empty one is freed.
  *
  * Invariant 1: ids ascend within a page, and along the chain of leaves.
  * Invariant 2: no page is empty, but for a root leaf. All leaves have the same depth.
@@ -333,7 +333,8 @@ static void unlink_leaf(roan_id_tree *tree, roan_id_leaf *leaf)
 static void join_leaves(roan_id_tree *tree, roan_id_leaf *left, roan_id_leaf *right)
 {
     memcpy(left->ids + left->count, right->ids, right->count * sizeof *right->ids);
-    memcpy(leaf_record(tree, left, left->count), leaf_record(tree, right, 0), (size_t)right->count * tree->record_bytes);
+    memcpy(leaf_record(tree, left, left->count), leaf_record(tree, right, 0),
+           (size_t)right->count * tree->record_bytes);
     left->count = (uint16_t)(left->count + right->count);
     unlink_leaf(tree, right);
 }
@@ -369,7 +370,8 @@ static void shrink_child(roan_id_tree *tree, inner *parent, unsigned at, unsigne
     if (count >= capacity / 4)
         return;
     unsigned left = at + 1 < parent->count ? at : at - 1;
-    if (parent->count < 2 || count_of_child(parent, left, height) + count_of_child(parent, left + 1, height) > capacity * 3 / 4)
+    if (parent->count < 2 ||
+        count_of_child(parent, left, height) + count_of_child(parent, left + 1, height) > capacity * 3 / 4)
         return;
     if (height == 1)
         join_leaves(tree, parent->children[left], parent->children[left + 1]);

@@ -1,7 +1,7 @@
 /* types/id_tree.h: an ordered map from stream ids to small records of one size.
  *
- * A B+ tree: finding, adding and removing take O(log n), both ends O(1), and nothing pauses when it is large. A map of a
- * few ids takes little more than them; one that is filled in order has full leaves.
+ * A B+ tree: finding, adding and removing take O(log n), both ends O(1), and nothing pauses when it is large. A map
+ * of a few ids takes little more than them; one that is filled in order has full leaves.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
-/* types/pack.c: editing a pack: every change is one move of the bytes behind the place, and a reallocation only when the
- * allocator's good size changes.
+/* types/pack.c: editing a pack: every change is one move of the bytes behind the place, and a reallocation only when
+ * the allocator's good size changes.
  *
  * Invariant 1: the items are exactly `bytes` long and `count` many.
  * Invariant 2: the allocation is roan_alloc_good_size(header + bytes) long.

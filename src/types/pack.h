@@ -2,9 +2,9 @@
  *
  *     | bytes u32 | count u32 | item item item ... |
  *
- * The allocation always has the allocator's good size for what is in it, so it needs no capacity of its own. A place is a
- * pointer to the first byte of an item, or to the end; it is valid until the pack changes. Functions that change a pack
- * return it, as it may have moved.
+ * The allocation always has the allocator's good size for what is in it, so it needs no capacity of its own. A place
+ * is a pointer to the first byte of an item, or to the end; it is valid until the pack changes. Functions that change
+ * a pack return it, as it may have moved.
  */
 #pragma once
 

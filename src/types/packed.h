@@ -7,8 +7,8 @@
  *     11110000  u32  bytes     string of up to 4 GiB
  *     11110001..4  2 3 4 8     integer of that many bytes, signed, little-endian
  *
- * An item that was an integer comes back with the same text: only canonical decimals (no "+1", "01", "-0") are stored so.
- * Bytes are trusted: whoever reads them wrote them.
+ * An item that was an integer comes back with the same text: only canonical decimals (no "+1", "01", "-0") are stored
+ * so. Bytes are trusted: whoever reads them wrote them.
  */
 #pragma once
 

@@ -1,12 +1,14 @@
 /* types/stream.c: appending to, reading and removing from a stream.
  *
- *     nodes     id of first entry -> node (stream_node.h)     a B+ tree (id_tree.h); at most some hundred entries a node
+ *     nodes     id of first entry -> node (stream_node.h)     a B+ tree (id_tree.h); at most some hundred entries a
+ * node
  *
  * Only the last node is appended to. When it is full it gives back the room it does not need, and the next one is made
- * as large as it was, so that most appends allocate nothing. An entry that is deleted is flagged; a node goes when its last
- * entry does.
+ * as large as it was, so that most appends allocate nothing. An entry that is deleted is flagged; a node goes when
+ * its last entry does.
  *
- * When a node is full is decided as the reference decides: by the number of its entries, or by what it would take there.
+ * When a node is full is decided as the reference decides: by the number of its entries, or by what it would take
+ * there.
  *
  * Invariant: length is the sum of the nodes' live entries; first_id is the first of them; no id is above last_id.
  * Checked by roan_stream_ops.check() in stream_value.c.
@@ -48,8 +50,8 @@ static size_t node_bytes_max(const roan_type_context *context)
     return bytes == 0 || bytes > ROAN_STREAM_NODE_BYTES_MAX ? ROAN_STREAM_NODE_BYTES_MAX : bytes;
 }
 
-static bool is_full(roan_stream *stream, const roan_type_context *context, const roan_stream_node *node, roan_stream_id base,
-                    roan_stream_fields fields)
+static bool is_full(roan_stream *stream, const roan_type_context *context, const roan_stream_node *node,
+                    roan_stream_id base, roan_stream_fields fields)
 {
     size_t bytes = 0;
     if (stream->tail_reference_bytes == 0)
@@ -72,7 +74,8 @@ static void append_in_new_node(roan_stream *stream, roan_stream_id id, roan_stre
     ROAN_ASSERT(is_new);
 }
 
-static void append_entry(roan_stream *stream, const roan_type_context *context, roan_stream_id id, roan_stream_fields fields)
+static void append_entry(roan_stream *stream, const roan_type_context *context, roan_stream_id id,
+                         roan_stream_fields fields)
 {
     roan_id_cursor tail = roan_id_tree_last(&stream->nodes);
     if (ROAN_UNLIKELY(tail.leaf == NULL)) {
@@ -92,7 +95,8 @@ static void append_entry(roan_stream *stream, const roan_type_context *context, 
         set_node_at(stream, &tail, grown);
 }
 
-void roan_stream_append(roan_stream *stream, const roan_type_context *context, roan_stream_id id, roan_stream_fields fields)
+void roan_stream_append(roan_stream *stream, const roan_type_context *context, roan_stream_id id,
+                        roan_stream_fields fields)
 {
     ROAN_ASSERT(roan_stream_id_is_less(stream->last_id, id) && fields.count > 0);
     append_entry(stream, context, id, fields);
@@ -116,8 +120,8 @@ static void enter_node(roan_stream_iterator *iterator)
     iterator->index = iterator->is_backwards ? iterator->node->count : 0;
 }
 
-void roan_stream_iterate(roan_stream_iterator *iterator, const roan_stream *stream, roan_stream_id first, roan_stream_id last,
-                         bool is_backwards)
+void roan_stream_iterate(roan_stream_iterator *iterator, const roan_stream *stream, roan_stream_id first,
+                         roan_stream_id last, bool is_backwards)
 {
     *iterator = (roan_stream_iterator){.stream = stream, .first = first, .last = last, .is_backwards = is_backwards};
     roan_stream_id from = is_backwards ? last : first;
@@ -167,7 +171,8 @@ bool roan_stream_next(roan_stream_iterator *iterator, roan_stream_entry *ret_ent
 }
 
 /* The node that has the live entry, and its place in it. */
-static roan_stream_node *locate(const roan_stream *stream, roan_stream_id id, roan_id_cursor *ret_cursor, unsigned *ret_index)
+static roan_stream_node *locate(const roan_stream *stream, roan_stream_id id, roan_id_cursor *ret_cursor,
+                                unsigned *ret_index)
 {
     *ret_cursor = roan_id_tree_at_most(&stream->nodes, id);
     if (ret_cursor->leaf == NULL)
@@ -292,8 +297,8 @@ static bool covers_node(const roan_stream *stream, const roan_stream_trim *trim,
 }
 
 /* Flags the entries of a node that are to go; returns how many. `is_whole`: all, if the policy lets them. */
-static uint64_t trim_entries(roan_stream *stream, const roan_stream_trim *trim, roan_stream_node *node, roan_stream_id base,
-                             bool is_whole)
+static uint64_t trim_entries(roan_stream *stream, const roan_stream_trim *trim, roan_stream_node *node,
+                             roan_stream_id base, bool is_whole)
 {
     uint64_t removed = 0;
     for (unsigned i = 0; i < node->count; i++) {

@@ -1,4 +1,5 @@
-/* types/stream.h: a stream: entries with ascending ids, appended at the end, removed anywhere, and groups that read them.
+/* types/stream.h: a stream: entries with ascending ids, appended at the end, removed anywhere, and groups that read
+ * them.
  *
  * Appending, and trimming at the beginning, take O(1) (amortised over a node); finding an id takes O(log n).
  */
@@ -38,7 +39,8 @@ static inline roan_stream_group *roan_stream_group_find(const roan_stream *strea
 bool roan_stream_next_id(const roan_stream *stream, uint64_t now_ms, roan_stream_id *ret_id);
 
 /* Appends an entry. Its id is above last_id, and the words' bytes are at most ROAN_STREAM_NODE_BYTES_MAX together. */
-void roan_stream_append(roan_stream *stream, const roan_type_context *context, roan_stream_id id, roan_stream_fields fields);
+void roan_stream_append(roan_stream *stream, const roan_type_context *context, roan_stream_id id,
+                        roan_stream_fields fields);
 
 /* XSETID: not below the last live entry. Deleted entries above it are forgotten. */
 void roan_stream_set_last_id(roan_stream *stream, roan_stream_id id);
@@ -62,8 +64,8 @@ typedef struct roan_stream_iterator {
 } roan_stream_iterator;
 
 /* Live entries from id `first` to id `last`, both included; backwards from `last` to `first`. */
-void roan_stream_iterate(roan_stream_iterator *iterator, const roan_stream *stream, roan_stream_id first, roan_stream_id last,
-                         bool is_backwards);
+void roan_stream_iterate(roan_stream_iterator *iterator, const roan_stream *stream, roan_stream_id first,
+                         roan_stream_id last, bool is_backwards);
 /* False: there are no more. The stream must not change in between. */
 bool roan_stream_next(roan_stream_iterator *iterator, roan_stream_entry *ret_entry);
 

@@ -1,7 +1,7 @@
 /* types/stream_group.c: see stream_group.h.
  *
- * Invariant: the ids in the maps of a group's consumers are disjoint, and together those of the group's map; each record of
- * that names the consumer whose map has the id. Checked by roan_stream_group_check().
+ * Invariant: the ids in the maps of a group's consumers are disjoint, and together those of the group's map; each
+ * record of that names the consumer whose map has the id. Checked by roan_stream_group_check().
  */
 #include "types/stream_group.h"
 
@@ -160,7 +160,8 @@ size_t roan_stream_group_memory(const roan_stream_group *group)
         bytes += roan_alloc_good_size(group->consumers.capacity * sizeof *group->consumers.items);
     for (uint32_t i = 0; i < group->consumers.count; i++) {
         const roan_stream_consumer *consumer = group->consumers.items[i];
-        bytes += roan_alloc_good_size(sizeof *consumer + consumer->name.bytes) + roan_id_tree_memory(&consumer->pending);
+        bytes +=
+            roan_alloc_good_size(sizeof *consumer + consumer->name.bytes) + roan_id_tree_memory(&consumer->pending);
     }
     return bytes;
 }
@@ -190,8 +191,8 @@ void roan_stream_groups_done(roan_stream_names *groups)
 
 /* ---- pending entries ---- */
 
-roan_stream_pending *roan_stream_group_assign(roan_stream_group *group, roan_stream_consumer *consumer, roan_stream_id id,
-                                              bool *ret_is_new)
+roan_stream_pending *roan_stream_group_assign(roan_stream_group *group, roan_stream_consumer *consumer,
+                                              roan_stream_id id, bool *ret_is_new)
 {
     bool is_added;
     roan_stream_pending *record = roan_id_tree_insert(&group->pending, id, ret_is_new);

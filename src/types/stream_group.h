@@ -1,7 +1,7 @@
 /* types/stream_group.h: consumer groups of a stream: how far each has read, and which entries wait to be acknowledged.
  *
- * A pending entry stands in two ordered maps: the group's says to whom it was delivered, when, and how often; the consumer's
- * holds its id only. Both change together, through the functions here.
+ * A pending entry stands in two ordered maps: the group's says to whom it was delivered, when, and how often; the
+ * consumer's holds its id only. Both change together, through the functions here.
  */
 #pragma once
 
@@ -78,8 +78,8 @@ static inline roan_stream_pending *roan_stream_group_pending(const roan_stream_g
 
 /* Makes the entry pending for the consumer, whoever had it. The record is new (and zero) when *ret_is_new, otherwise it
  * keeps its numbers. Valid until the next change. */
-roan_stream_pending *roan_stream_group_assign(roan_stream_group *group, roan_stream_consumer *consumer, roan_stream_id id,
-                                              bool *ret_is_new);
+roan_stream_pending *roan_stream_group_assign(roan_stream_group *group, roan_stream_consumer *consumer,
+                                              roan_stream_id id, bool *ret_is_new);
 
 /* Acknowledges: forgets the pending entry. False: there is none. */
 bool roan_stream_group_forget(roan_stream_group *group, roan_stream_id id);

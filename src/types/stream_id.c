@@ -1,7 +1,7 @@
 /* types/stream_id.c: ids as text.
  *
- * What clients send is read as the reference reads it: canonical numbers on a fast path, whatever strtoull takes otherwise
- * ("007", "+7"), up to the first NUL byte.
+ * What clients send is read as the reference reads it: canonical numbers on a fast path, whatever strtoull takes
+ * otherwise ("007", "+7"), up to the first NUL byte.
  */
 #include "types/stream_id.h"
 

@@ -3,8 +3,8 @@
  * Places make every entry reachable at once: finding an id is a binary search, and walking backwards is as easy as
  * forwards. They also say how long an entry is, so nothing else does.
  *
- * The limits of a node count the bytes of the reference's nodes (listpacks), so that approximate trimming, which removes
- * whole nodes, removes the same entries. Those bytes are computed while an entry is written and never stored.
+ * The limits of a node count the bytes of the reference's nodes (listpacks), so that approximate trimming, which
+ * removes whole nodes, removes the same entries. Those bytes are computed while an entry is written and never stored.
  */
 #include "types/stream_node.h"
 
@@ -264,8 +264,8 @@ static char *write_word(char *at, roan_slice word, size_t *reference_bytes)
     return end;
 }
 
-static char *write_entry(char *at, roan_stream_id base, roan_stream_id id, roan_stream_fields fields, bool has_same_names,
-                         size_t *reference_bytes)
+static char *write_entry(char *at, roan_stream_id base, roan_stream_id id, roan_stream_fields fields,
+                         bool has_same_names, size_t *reference_bytes)
 {
     roan_stream_id delta = {id.ms - base.ms, id.ms == base.ms ? id.seq - base.seq : id.seq};
     unsigned ms_code = number_code(delta.ms), seq_code = number_code(delta.seq);
@@ -293,7 +293,8 @@ roan_stream_node *roan_stream_node_append(roan_stream_node *node, roan_stream_id
     if (!has_same_names)
         bytes_max += ROAN_PACKED_INTEGER_MAX;
     for (size_t i = 0; i < fields.count; i++)
-        bytes_max += text_bytes_max(fields.words[2 * i + 1]) + (has_same_names ? 0 : text_bytes_max(fields.words[2 * i]));
+        bytes_max +=
+            text_bytes_max(fields.words[2 * i + 1]) + (has_same_names ? 0 : text_bytes_max(fields.words[2 * i]));
     node = reserve(node, bytes_max);
     char *at = (char *)node + node->bytes;
     write_place(node, node->count, node->bytes);

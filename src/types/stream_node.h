@@ -19,7 +19,8 @@
 #include "types/packed.h"
 #include "types/stream_id.h"
 
-#define ROAN_STREAM_NODE_BYTES_MAX ((size_t)1 << 30) /* a node is full when it has more, whatever the configuration says */
+#define ROAN_STREAM_NODE_BYTES_MAX \
+    ((size_t)1 << 30) /* a node is full when it has more, whatever the configuration says */
 
 typedef struct roan_stream_node {
     uint32_t capacity;  /* of the whole allocation */
@@ -63,7 +64,8 @@ size_t roan_stream_node_reference_counters(const roan_stream_node *node);
 size_t roan_stream_node_reference_header(roan_stream_fields fields);
 
 /* The entry at a place (below count). */
-void roan_stream_node_entry(const roan_stream_node *node, roan_stream_id base, unsigned index, roan_stream_entry *entry);
+void roan_stream_node_entry(const roan_stream_node *node, roan_stream_id base, unsigned index,
+                            roan_stream_entry *entry);
 roan_stream_id roan_stream_node_id(const roan_stream_node *node, roan_stream_id base, unsigned index);
 
 /* The first place whose id is not below `id`; count when there is none. Deleted entries are places, too. */

@@ -1,4 +1,5 @@
-/* types/stream_value.c: what everybody must know of streams (types/value.h): making, copying, measuring, freeing them. */
+/* types/stream_value.c: what everybody must know of streams (types/value.h): making, copying, measuring, freeing
+ * them. */
 #include "types/stream.h"
 
 #include "base/alloc.h"
@@ -56,7 +57,8 @@ static size_t nodes_memory(const roan_stream *stream, size_t samples)
     bytes += roan_alloc_good_size(node_at(stream, &last)->capacity);
     uint64_t others = nodes->count - 1, measured = 0;
     size_t measured_bytes = 0;
-    for (roan_id_cursor at = roan_id_tree_first(nodes); measured < others && (samples == 0 || measured < samples); measured++) {
+    for (roan_id_cursor at = roan_id_tree_first(nodes); measured < others && (samples == 0 || measured < samples);
+         measured++) {
         measured_bytes += roan_alloc_good_size(node_at(stream, &at)->capacity);
         roan_id_cursor_next(&at);
     }

@@ -107,7 +107,8 @@ static void segment_free(const roan_table *table, roan_segment *segment)
 
 /* ---- expiry columns ---- */
 
-/* Times count in units from the context's epoch, above a bit that says that only something inside of the item is due. */
+/* Times count in units from the context's epoch, above a bit that says that only something inside of the item is
+ * due. */
 static uint32_t column_of_time(const roan_table *table, int64_t when_ms, bool is_own)
 {
     int64_t since = 0;
@@ -717,17 +718,20 @@ void *roan_table_random(const roan_table *table, roan_random *random)
         if (at % width == 0 && index < segment->capacity && segment->slots[index] != 0)
             return item_of_word(segment->slots[index]);
     }
-    return item_by_rank(table, roan_random_below(random, table->count)); /* a lopsided directory: keys that do not hash well */
+    return item_by_rank(table,
+                        roan_random_below(random, table->count)); /* a lopsided directory: keys that do not hash well */
 }
 
 #define SAMPLE_SEGMENTS_MAX 8
 
 static bool may_sample(const roan_segment *segment, unsigned index, bool expiring_only)
 {
-    return segment->slots[index] != 0 && (!expiring_only || (segment->column[index] != 0 && !(segment->column[index] & COLUMN_INSIDE)));
+    return segment->slots[index] != 0 &&
+           (!expiring_only || (segment->column[index] != 0 && !(segment->column[index] & COLUMN_INSIDE)));
 }
 
-size_t roan_table_sample(const roan_table *table, roan_random *random, bool expiring_only, size_t wanted, void **ret_items)
+size_t roan_table_sample(const roan_table *table, roan_random *random, bool expiring_only, size_t wanted,
+                         void **ret_items)
 {
     size_t found = 0;
     if (table->count == 0 || (expiring_only && table->expiring_count == 0))

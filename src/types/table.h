@@ -1,5 +1,5 @@
-/* types/table.h: a hash table kept in the order of the hash: the keys of one stripe and database, the members of a large
- * set or sorted set, the fields of a large hash.
+/* types/table.h: a hash table kept in the order of the hash: the keys of one stripe and database, the members of a
+ * large set or sorted set, the fields of a large hash.
  *
  * Items lie in segments of at most 4 KiB, sorted by their hash, with gaps (linear probing with ordered insertion). A
  * directory indexed by the leading bits of the hash finds the segment. A full segment grows by one size class, the
@@ -12,8 +12,8 @@
  *
  * Expiry: a segment in which an item expires has a column of 32-bit times beside its slots, and the directory one of
  * earliest times. Active expiry compares small integers and touches only what is due; changing an expiry writes one
- * number; nothing has to be unlinked. Something inside of an item may be due as well (a field of a hash): the column has
- * the earlier of both times.
+ * number; nothing has to be unlinked. Something inside of an item may be due as well (a field of a hash): the column
+ * has the earlier of both times.
  *
  * An item is any memory whose address is a multiple of 8; what the table must know of it stands in roan_table_ops.
  */
@@ -28,8 +28,8 @@ typedef struct roan_segment roan_segment;
 /* What a table must know of its items. */
 typedef struct roan_table_ops {
     roan_slice (*key)(const void *item);
-    /* When something is due: the item itself, which expires (*ret_is_own, which is false before the call), or something inside
-     * of it, whichever is earlier; INT64_MAX: nothing. NULL: items never expire. */
+    /* When something is due: the item itself, which expires (*ret_is_own, which is false before the call), or
+     * something inside of it, whichever is earlier; INT64_MAX: nothing. NULL: items never expire. */
     int64_t (*due_ms)(const void *item, bool *ret_is_own);
     /* The item itself has expired. */
     bool (*is_expired)(const void *item, int64_t now_ms);
@@ -95,7 +95,8 @@ void *roan_table_find(const roan_table *table, uint64_t hash, roan_slice key, ro
 /* Adds an item that roan_table_find did not find; `spot` is what it returned and is updated. */
 void roan_table_insert(roan_table *table, uint64_t hash, roan_spot *spot, void *item);
 
-/* The item at a spot was replaced by another with the same key, or what is due in it changed. The old one is the caller's. */
+/* The item at a spot was replaced by another with the same key, or what is due in it changed. The old one is the
+ * caller's. */
 void roan_table_replace(roan_table *table, uint64_t hash, roan_spot *spot, void *item);
 
 /* Takes the item out; it is the caller's. The spot is no longer valid. */

@@ -102,8 +102,8 @@ static ROAN_ALWAYS_INLINE roan_segment *segment_of(const roan_table *table, uint
 }
 
 /* roan_table_find() with the key function known to the compiler. */
-static ROAN_ALWAYS_INLINE void *roan_table_find_with(const roan_table *table, uint64_t hash, roan_slice key, roan_spot *spot,
-                                                     roan_slice (*key_of)(const void *item))
+static ROAN_ALWAYS_INLINE void *roan_table_find_with(const roan_table *table, uint64_t hash, roan_slice key,
+                                                     roan_spot *spot, roan_slice (*key_of)(const void *item))
 {
     roan_segment *segment = segment_of(table, hash);
     spot->segment = segment;

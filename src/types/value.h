@@ -1,7 +1,7 @@
 /* types/value.h: a value of some type, seen from outside: where its data are and how they are laid out.
  *
- * A type's functions that only look take the value as it is; those that change it take a pointer, since data and encoding may
- * become others. Whoever keeps the value stores it back after a change.
+ * A type's functions that only look take the value as it is; those that change it take a pointer, since data and
+ * encoding may become others. Whoever keeps the value stores it back after a change.
  */
 #pragma once
 
@@ -20,10 +20,11 @@ typedef struct roan_type_ops {
     const char *name;                                /* as TYPE shows it */
     void (*free_value)(roan_value value);
     roan_value (*copy_value)(roan_value value);      /* deep */
-    size_t (*memory)(roan_value value, size_t samples); /* bytes held, the allocator's rounding included; `samples` elements
+    size_t (*memory)(roan_value value,
+                     size_t samples); /* bytes held, the allocator's rounding included; `samples` elements
                                                         * are looked at to estimate the others (0: all) */
     size_t (*effort)(roan_value value);              /* how much work freeing is: about the number of allocations */
-    int64_t (*soonest_ms)(roan_value value);         /* no later than the first thing inside that expires; INT64_MAX: none;
+    int64_t (*soonest_ms)(roan_value value); /* no later than the first thing inside that expires; INT64_MAX: none;
                                                         NULL: nothing in such values expires */
     const char *(*encoding_name)(roan_value value);  /* as OBJECT ENCODING shows it */
     void (*check)(roan_value value);                 /* states the invariants */

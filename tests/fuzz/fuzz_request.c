@@ -60,7 +60,8 @@ static roan_parse_result read_request(roan_request_reader *reader, const char *d
     return result;
 }
 
-static reading read_stream(const char *data, size_t bytes, size_t piece, const roan_parse_limits *limits, bool try_quick)
+static reading read_stream(const char *data, size_t bytes, size_t piece, const roan_parse_limits *limits,
+                           bool try_quick)
 {
     reading all = {.hash = 0xcbf29ce484222325ULL, .last = ROAN_PARSE_DONE};
     roan_request_reader reader = {0};
@@ -69,7 +70,8 @@ static reading read_stream(const char *data, size_t bytes, size_t piece, const r
         size_t argc = 0, consumed = 0, left = bytes - all.consumed;
         roan_slice error = {0};
         const char *at = data + all.consumed;
-        all.last = try_quick ? roan_request_parse(at, left, limits, argv, ROOM, &argc, &consumed, &error) : ROAN_PARSE_SLOW;
+        all.last =
+            try_quick ? roan_request_parse(at, left, limits, argv, ROOM, &argc, &consumed, &error) : ROAN_PARSE_SLOW;
         if (all.last == ROAN_PARSE_DONE) {
             REQUIRE(consumed > 0 && consumed <= left && argc <= ROOM);
             take_words(&all, argc, argv);

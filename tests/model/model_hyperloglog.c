@@ -1,7 +1,8 @@
 /* model_hyperloglog.c: registers of a HyperLogLog rise at random, and those of a naive twin with them.
  *
- * Registers come from a small or a large part of all, ranks from few or all, in random or in ascending order, so that runs
- * are cut, joined, and searched for from the start or from the last place; values become dense early, late, or never.
+ * Registers come from a small or a large part of all, ranks from few or all, in random or in ascending order, so that
+ * runs are cut, joined, and searched for from the start or from the last place; values become dense early, late, or
+ * never.
  *
  *     model_hyperloglog [seed]      the seed is printed; the same seed repeats the run
  */
@@ -63,7 +64,8 @@ static void raise_one(model *m, unsigned step)
 
 static void choose_round(model *m)
 {
-    static const unsigned counts[] = {1, 8, 100, 1000, ROAN_HLL_REGISTER_COUNT}, ranks[] = {1, 2, 5, 32, ROAN_HLL_RANK_MAX};
+    static const unsigned counts[] = {1, 8, 100, 1000, ROAN_HLL_REGISTER_COUNT},
+                          ranks[] = {1, 2, 5, 32, ROAN_HLL_RANK_MAX};
     static const uint64_t limits[] = {ROAN_HLL_EMPTY_BYTES, 40, 300, 3000, 16000};
     m->count = counts[draw(m, ROAN_COUNT_OF(counts))];
     m->first = draw(m, ROAN_HLL_REGISTER_COUNT - m->count + 1);

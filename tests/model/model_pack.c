@@ -1,7 +1,7 @@
 /* model_pack.c: random edits of a pack and of a table of elements, and of naive twins, compared at each step.
  *
- * Texts are drawn so that every form of a packed item occurs: short, middle and long strings, integers of every width, and
- * texts that only look like integers.
+ * Texts are drawn so that every form of a packed item occurs: short, middle and long strings, integers of every
+ * width, and texts that only look like integers.
  *
  *     model_pack [seed]       the seed is printed; the same seed repeats the run
  */
@@ -43,9 +43,30 @@ static roan_slice slice_of(const text *t)
 
 static void draw_text(text *t)
 {
-    static const char *const odd[] = {"", "0", "-0", "00", "+1", "127", "128", "-1", "4095", "4096", "-4096", "-4097", "32767",
-                                      "-32769", "8388607", "-8388609", "2147483647", "2147483648", "9223372036854775807",
-                                      "-9223372036854775808", "9223372036854775808", "1.5", " 1", "1 "};
+    static const char *const odd[] = {"",
+                                      "0",
+                                      "-0",
+                                      "00",
+                                      "+1",
+                                      "127",
+                                      "128",
+                                      "-1",
+                                      "4095",
+                                      "4096",
+                                      "-4096",
+                                      "-4097",
+                                      "32767",
+                                      "-32769",
+                                      "8388607",
+                                      "-8388609",
+                                      "2147483647",
+                                      "2147483648",
+                                      "9223372036854775807",
+                                      "-9223372036854775808",
+                                      "9223372036854775808",
+                                      "1.5",
+                                      " 1",
+                                      "1 "};
     switch (draw(5)) {
     case 0:
         t->bytes = (size_t)snprintf(t->data, sizeof t->data, "%s", odd[draw(ROAN_COUNT_OF(odd))]);
@@ -189,7 +210,8 @@ static void assert_element(const roan_element *element, roan_slice key, const tw
 {
     roan_element_check(element);
     assert_true(roan_slice_equal(roan_element_key(element), key));
-    assert_true(roan_slice_equal(roan_element_value(element), twin->has_value ? slice_of(&twin->value) : roan_slice_make("", 0)));
+    assert_true(roan_slice_equal(roan_element_value(element),
+                                 twin->has_value ? slice_of(&twin->value) : roan_slice_make("", 0)));
     assert_int_equal(roan_element_has_number(element), twin->has_number);
     if (twin->has_number)
         assert_int_equal(roan_element_number(element), twin->number);

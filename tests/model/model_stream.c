@@ -1,7 +1,8 @@
-/* model_stream.c: random operations on a stream, its groups and the tree of ids, and on naive twins, compared at each step.
+/* model_stream.c: random operations on a stream, its groups and the tree of ids, and on naive twins, compared at each
+ * step.
  *
- * The twin of the tree is a sorted array. The twin of a stream is an array of entries, each with the seed its fields were
- * made from; the twin of a group a list of who has which entry. Small limits of nodes make many of them.
+ * The twin of the tree is a sorted array. The twin of a stream is an array of entries, each with the seed its fields
+ * were made from; the twin of a group a list of who has which entry. Small limits of nodes make many of them.
  *
  *     model_stream [seed]      the seed is printed; the same seed repeats the run
  */
@@ -171,7 +172,8 @@ static void make_fields(uint64_t entry_seed, char texts[2 * FIELDS_MAX][80], roa
         if (i % 2 == 0 && is_usual)
             length = snprintf(texts[i], 80, "%s", i == 0 ? "name" : "7");
         else if (roan_random_below(&random, 2) == 0)
-            length = snprintf(texts[i], 80, "%lld", (long long)(roan_random_next(&random) >> roan_random_below(&random, 64)));
+            length = snprintf(texts[i], 80, "%lld",
+                              (long long)(roan_random_next(&random) >> roan_random_below(&random, 64)));
         else
             length = snprintf(texts[i], 80, "%0*d", (int)roan_random_below(&random, 79), 0);
         words[i] = roan_slice_make(texts[i], (size_t)length);
@@ -211,7 +213,8 @@ static twin_entry *find_entry(model *m, roan_stream_id id)
     return NULL;
 }
 
-static void check_range(model *m, const roan_stream *stream, roan_stream_id first, roan_stream_id last, bool is_backwards)
+static void check_range(model *m, const roan_stream *stream, roan_stream_id first, roan_stream_id last,
+                        bool is_backwards)
 {
     roan_stream_iterator iterator;
     roan_stream_entry entry;
@@ -253,7 +256,9 @@ static void step_append(model *m)
     tidy_twin(m);
     if (m->count == ENTRIES_MAX)
         return;
-    uint64_t jump = roan_random_below(&m->random, 4) == 0 ? roan_random_next(&m->random) >> (24 + roan_random_below(&m->random, 40)) : 0;
+    uint64_t jump = roan_random_below(&m->random, 4) == 0
+                        ? roan_random_next(&m->random) >> (24 + roan_random_below(&m->random, 40))
+                        : 0;
     assert_true(roan_stream_next_id(m->stream, m->stream->last_id.ms + jump, &id));
     uint64_t entry_seed = roan_random_next(&m->random);
     make_fields(entry_seed, texts, words, &fields);
@@ -279,7 +284,8 @@ static uint64_t trim_twin(model *m, const roan_stream_trim *trim)
     size_t live = live_count(m);
     for (size_t i = 0; i < m->count; i++) {
         twin_entry *twin = &m->entries[i];
-        if (trim->strategy == ROAN_TRIM_LENGTH ? live <= trim->length_max : !roan_stream_id_is_less(twin->id, trim->min_id))
+        if (trim->strategy == ROAN_TRIM_LENGTH ? live <= trim->length_max
+                                               : !roan_stream_id_is_less(twin->id, trim->min_id))
             break;
         bool is_referenced = roan_stream_id_is_less(m->group->last_id, twin->id) || twin->consumer >= 0;
         if (!twin->is_live || (trim->policy == ROAN_STREAM_ACKED && is_referenced))
@@ -347,7 +353,8 @@ static void step_remove_consumer(model *m)
 {
     if (m->group->consumers.count == 0)
         return;
-    roan_stream_consumer *consumer = m->group->consumers.items[roan_random_below(&m->random, m->group->consumers.count)];
+    roan_stream_consumer *consumer =
+        m->group->consumers.items[roan_random_below(&m->random, m->group->consumers.count)];
     int number = consumer->name.data[1] - '0';
     roan_stream_group_remove_consumer(m->group, consumer);
     for (size_t i = 0; i < m->count; i++)

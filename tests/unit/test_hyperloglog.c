@@ -1,4 +1,5 @@
-/* test_hyperloglog.c: HyperLogLog values: the bytes that others make of the same elements, both forms, corrupt values. */
+/* test_hyperloglog.c: HyperLogLog values: the bytes that others make of the same elements, both forms, corrupt
+ * values. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* engine/cmd/bitfield.c: BITFIELD and BITFIELD_RO: integers of any width from 1 to 64 bits, packed into a string.
  *
  * All operations are parsed before the first is executed. Sums are made in 128 bits, so that every overflow is visible;
- * what happens then is the latest OVERFLOW word: wrap around, stay at the limit, or fail (the answer is null and nothing
- * is written).
+ * what happens then is the latest OVERFLOW word: wrap around, stay at the limit, or fail (the answer is null and
+ * nothing is written).
  */
 #include "engine/cmd/bitmap.h"
 #include "engine/command_keys.h"

@@ -1,6 +1,8 @@
-/* engine/cmd/bitmap.c: strings as rows of bits: SETBIT, GETBIT, BITCOUNT, BITPOS. Bit 0 is the highest of the first byte.
+/* engine/cmd/bitmap.c: strings as rows of bits: SETBIT, GETBIT, BITCOUNT, BITPOS. Bit 0 is the highest of the first
+ * byte.
  *
- * BITCOUNT and BITPOS share the reading of ranges: start and end, inclusive, in bytes or bits, from the end when negative.
+ * BITCOUNT and BITPOS share the reading of ranges: start and end, inclusive, in bytes or bits, from the end when
+ * negative.
  */
 #include "engine/cmd/bitmap.h"
 

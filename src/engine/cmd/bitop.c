@@ -1,8 +1,9 @@
 /* engine/cmd/bitop.c: BITOP: several strings combined bit by bit.
  *
- * Every operation is a fold over the sources: the target begins as one of them and takes in the others by AND, OR, XOR or
- * AND NOT. It is done piece by piece, so that a piece of the target stays in the cache while the sources stream by. A
- * source that ends early goes on with zeros. ONE (exactly one source has the bit) remembers which bits came twice.
+ * Every operation is a fold over the sources: the target begins as one of them and takes in the others by AND, OR,
+ * XOR or AND NOT. It is done piece by piece, so that a piece of the target stays in the cache while the sources
+ * stream by. A source that ends early goes on with zeros. ONE (exactly one source has the bit) remembers which bits
+ * came twice.
  */
 #include "engine/call.h"
 #include "engine/command_keys.h"
@@ -13,8 +14,8 @@
 
 typedef enum bit_fold { FOLD_AND, FOLD_OR, FOLD_XOR, FOLD_AND_NOT } bit_fold;
 
-/* How the target comes about: it begins as the first source and takes in the others by `fold`; or it begins as the second
- * one, and the first is taken in at the end, by `last`. */
+/* How the target comes about: it begins as the first source and takes in the others by `fold`; or it begins as the
+ * second one, and the first is taken in at the end, by `last`. */
 typedef struct bit_operation {
     const char *name;
     bit_fold fold;          /* of the sources */
@@ -44,7 +45,8 @@ static ROAN_ALWAYS_INLINE uint64_t fold_word(bit_fold fold, uint64_t a, uint64_t
 }
 
 /* With a constant `fold` the compiler makes a loop of wide instructions of this. */
-static ROAN_ALWAYS_INLINE void fold_bytes(bit_fold fold, char *restrict target, const char *restrict source, size_t bytes)
+static ROAN_ALWAYS_INLINE void fold_bytes(bit_fold fold, char *restrict target, const char *restrict source,
+                                          size_t bytes)
 {
     for (; bytes >= 8 * WORD_BYTES; target += 8 * WORD_BYTES, source += 8 * WORD_BYTES, bytes -= 8 * WORD_BYTES) {
         uint64_t a[8], b[8];

@@ -1,7 +1,7 @@
 /* engine/cmd/hyperloglog.c: counting different elements: PFADD, PFCOUNT, PFMERGE, and PFDEBUG and PFSELFTEST.
  *
- * The values are strings that begin with HYLL (types/hyperloglog.h). A sparse value is changed in a draft and stored when
- * all went well, so an error leaves no trace; raising a register of a dense one cannot fail and is done in place.
+ * The values are strings that begin with HYLL (types/hyperloglog.h). A sparse value is changed in a draft and stored
+ * when all went well, so an error leaves no trace; raising a register of a dense one cannot fail and is done in place.
  * PFCOUNT of one key keeps its result in the value: a read that changes it, as the reference has it.
  */
 #include "engine/call.h"
@@ -15,7 +15,8 @@ static void corrupt_error(roan_call *call)
     roan_call_error(call, "INVALIDOBJ Corrupted HLL object detected");
 }
 
-/* The value at the place (`absent` when there is none); false after an error was sent. It is borrowed until the place changes. */
+/* The value at the place (`absent` when there is none); false after an error was sent. It is borrowed until the
+ * place changes. */
 static bool get_value(roan_call *call, const roan_place *place, roan_slice absent, roan_slice *ret_value)
 {
     char scratch[ROAN_I64_TEXT_MAX];
@@ -40,8 +41,8 @@ static bool has_room(const roan_place *place, size_t bytes)
            ((const roan_blob *)roan_entry_pointer(place->entry))->capacity >= bytes;
 }
 
-/* Stores the bytes and returns them, now those of the key; NULL after an error was sent. What is long takes no more room
- * than it needs: it hardly grows any more. */
+/* Stores the bytes and returns them, now those of the key; NULL after an error was sent. What is long takes no more
+ * room than it needs: it hardly grows any more. */
 static char *store(roan_call *call, roan_place *place, roan_slice value)
 {
     if (value.bytes > ROAN_INLINE_BYTES_MAX && !has_room(place, value.bytes)) {

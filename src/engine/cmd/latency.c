@@ -1,5 +1,5 @@
-/* engine/cmd/latency.c: LATENCY: what made the server slow (event series, see engine/logs.h), and how the running times of
- * commands are distributed (histograms, see engine/stats.h). */
+/* engine/cmd/latency.c: LATENCY: what made the server slow (event series, see engine/logs.h), and how the running
+ * times of commands are distributed (histograms, see engine/stats.h). */
 #include "engine/call.h"
 
 #include "engine/cmd/latency_report.h"
@@ -108,7 +108,8 @@ ROAN_SUBCOMMAND(latency, doctor, .arity = 2,
 
 /* ---- histograms ---- */
 
-/* The bound shown for 2^bit nanoseconds: the microseconds of the upper end of a hundredth-wide step that begins there. */
+/* The bound shown for 2^bit nanoseconds: the microseconds of the upper end of a hundredth-wide step that begins
+ * there. */
 static int64_t shown_bound_us(unsigned bit)
 {
     return (int64_t)(((UINT64_C(1) << bit) + (UINT64_C(1) << (bit - 7)) - 1) / 1000);
@@ -122,8 +123,9 @@ static void reply_bounds(roan_out *out, const roan_latency_histogram *histogram)
     roan_out_mark mark = roan_out_open(out);
     for (unsigned bit = HISTOGRAM_FIRST_BIT; bit <= HISTOGRAM_LAST_BIT && shown < histogram->count; bit++) {
         uint64_t ns = UINT64_C(1) << bit;
-        uint64_t count = bit == HISTOGRAM_LAST_BIT ? histogram->count
-                                                   : roan_latency_count_up_to(histogram, ns + ns / ROAN_LATENCY_STEPS - 1);
+        uint64_t count = bit == HISTOGRAM_LAST_BIT
+                             ? histogram->count
+                             : roan_latency_count_up_to(histogram, ns + ns / ROAN_LATENCY_STEPS - 1);
         if (count == shown)
             continue;
         roan_out_integer(out, shown_bound_us(bit));

@@ -1,7 +1,7 @@
 /* engine/cmd/latency_report.c: what LATENCY GRAPH and LATENCY DOCTOR print.
  *
- * A drawing has a column per sample, GRAPH_ROWS rows of three levels each ('_' '-' '`'), '|' below the top and '#' for the
- * highest sample; under every column stands the sample's age, downwards ("9s", "12m").
+ * A drawing has a column per sample, GRAPH_ROWS rows of three levels each ('_' '-' '`'), '|' below the top and '#'
+ * for the highest sample; under every column stands the sample's age, downwards ("9s", "12m").
  */
 #include "engine/cmd/latency_report.h"
 
@@ -88,7 +88,8 @@ void roan_latency_draw(const roan_latency_event *event, int64_t now_s, roan_buff
     drawing graph;
     fill_graph(event, now_s, &graph);
     roan_buffer_printf(ret_text, "%s - high %llu ms, low %llu ms (all time high %llu ms)\n", event->name,
-                       (unsigned long long)graph.high, (unsigned long long)graph.low, (unsigned long long)event->max_ms);
+                       (unsigned long long)graph.high, (unsigned long long)graph.low,
+                       (unsigned long long)event->max_ms);
     for (unsigned i = 0; i < GRAPH_COLUMNS; i++)
         roan_buffer_append_char(ret_text, '-');
     roan_buffer_append_char(ret_text, '\n');
@@ -134,8 +135,8 @@ static void explain_event(const roan_latency_event *event, unsigned number, int6
 {
     uint64_t average = event->sum_ms / event->count;
     double span_s = (double)(now_s - roan_latency_sample_at(event, 0)->time_s);
-    roan_buffer_printf(text, "%u. %s: %llu delays, %llu ms on average (mean deviation %llu ms), one every %.1f s. ", number,
-                       event->name, (unsigned long long)event->count, (unsigned long long)average,
+    roan_buffer_printf(text, "%u. %s: %llu delays, %llu ms on average (mean deviation %llu ms), one every %.1f s. ",
+                       number, event->name, (unsigned long long)event->count, (unsigned long long)average,
                        (unsigned long long)mean_deviation(event, average),
                        ROAN_MAX(span_s, 0) / (double)event->sample_count);
     roan_buffer_printf(text, "The worst was %llu ms.\n", (unsigned long long)event->max_ms);
@@ -162,8 +163,9 @@ void roan_latency_explain(const roan_engine *engine, int64_t now_s, roan_buffer 
         explain_event(event, number, now_s, ret_text);
     int64_t slow_us = config->commandlog_threshold[ROAN_COMMANDLOG_SLOW];
     if (slow_us < 0 || slow_us / 1000 > config->latency_monitor_threshold_ms)
-        roan_buffer_printf(ret_text, "The slow log does not record commands from %lld ms on; it would name the culprits: "
-                                     "CONFIG SET slowlog-log-slower-than %lld\n",
+        roan_buffer_printf(ret_text,
+                           "The slow log does not record commands from %lld ms on; it would name the culprits: "
+                           "CONFIG SET slowlog-log-slower-than %lld\n",
                            (long long)config->latency_monitor_threshold_ms,
                            (long long)config->latency_monitor_threshold_ms * 1000);
 }

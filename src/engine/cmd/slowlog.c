@@ -59,7 +59,8 @@ ROAN_SUBCOMMAND(slowlog, get, .arity = -2,
 {
     int64_t count = SLOWLOG_COUNT_DEFAULT;
     if (call->argc > 3) {
-        roan_call_error_printf(call, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try SLOWLOG HELP.",
+        roan_call_error_printf(call,
+                               "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try SLOWLOG HELP.",
                                ROAN_SLICE_ARG(call->argv[1]));
         return;
     }

@@ -1,7 +1,7 @@
 /* engine/cmd/stream.c: entries of streams: XADD, XLEN, XRANGE, XREVRANGE, XTRIM, XSETID.
  *
- * XADD and XTRIM share one parser of options. Replicas are told what came of them: XADD with the id it chose, and trimming
- * that was approximate or limited as the exact one that leaves the same entries.
+ * XADD and XTRIM share one parser of options. Replicas are told what came of them: XADD with the id it chose, and
+ * trimming that was approximate or limited as the exact one that leaves the same entries.
  */
 #include "engine/cmd/stream.h"
 #include "engine/command_keys.h"
@@ -130,7 +130,9 @@ static bool settle_limit(roan_call *call, bool is_add, add_options *options)
     }
     if (trim->is_approximate && !options->has_limit) {
         size_t entries = call->engine->types.stream_node_entries_max;
-        trim->limit = entries == 0 ? LIMIT_DEFAULT : entries >= LIMIT_MAX / LIMIT_NODES ? LIMIT_MAX : entries * LIMIT_NODES;
+        trim->limit = entries == 0                         ? LIMIT_DEFAULT
+                      : entries >= LIMIT_MAX / LIMIT_NODES ? LIMIT_MAX
+                                                           : entries * LIMIT_NODES;
     }
     return true;
 }
@@ -247,7 +249,8 @@ static void add(roan_call *call, roan_place *place, const add_options *options, 
     roan_call_changed(call, place, ROAN_EVENT_STREAM, "xadd");
     if (options->trim.strategy != ROAN_TRIM_NONE && roan_stream_apply_trim(stream, &options->trim) > 0)
         roan_call_changed_event(call, place, ROAN_EVENT_STREAM, "xtrim");
-    if (call->engine->on_effect != NULL && (!options->has_id || options->has_partial_id || options->trim.is_approximate))
+    if (call->engine->on_effect != NULL &&
+        (!options->has_id || options->has_partial_id || options->trim.is_approximate))
         effect_exact(call, options, stream, id);
 }
 
@@ -342,7 +345,8 @@ static void range(roan_call *call, bool is_backwards)
 
 ROAN_COMMAND(xrange, .arity = -4, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_K,
              .keys = {ROAN_KEY(1, ROAN_KEY_RO | ROAN_KEY_ACCESS)}, .group = ROAN_GROUP_STREAM, .since = "5.0.0",
-             .complexity = "O(log N + M) for M of N entries.", .summary = "Reads the entries of a stream between two ids.",
+             .complexity = "O(log N + M) for M of N entries.",
+             .summary = "Reads the entries of a stream between two ids.",
              .arguments = "key:key start end [COUNT count:integer]", .history = "6.2.0|Ranges with open ends.")
 {
     range(call, false);
@@ -409,7 +413,8 @@ static bool parse_set_id(roan_call *call, roan_stream_id id, set_id_options *opt
             if (!roan_stream_id_argument(call, i + 1, &options->max_deleted_id))
                 return false;
             if (roan_stream_id_is_less(id, options->max_deleted_id)) {
-                roan_call_error(call, "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id");
+                roan_call_error(call,
+                                "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id");
                 return false;
             }
         } else {

@@ -12,7 +12,8 @@ static inline roan_stream *roan_place_stream(const roan_place *place)
     return place->entry == NULL ? NULL : roan_stream_of(roan_place_value(place));
 }
 
-/* A change of groups and pending entries: counted, but the key's value does not count as changed, as in the reference. */
+/* A change of groups and pending entries: counted, but the key's value does not count as changed, as in the
+ * reference. */
 static inline void roan_stream_changed_quietly(roan_call *call)
 {
     call->dirty++;
@@ -31,7 +32,8 @@ bool roan_stream_id_or_edge(roan_call *call, size_t index, uint64_t missing_seq,
 bool roan_stream_range_start(roan_call *call, size_t index, roan_stream_id *ret_id);
 bool roan_stream_range_end(roan_call *call, size_t index, roan_stream_id *ret_id);
 
-/* argv[first] and all behind it, up to `end`; NULL after an error was sent. Valid during the call (the lane's scratch). */
+/* argv[first] and all behind it, up to `end`; NULL after an error was sent. Valid during the call (the lane's
+ * scratch). */
 const roan_stream_id *roan_stream_id_arguments(roan_call *call, size_t first, size_t end);
 
 /* KEEPREF, DELREF or ACKED; false: another word. */
@@ -58,8 +60,8 @@ void roan_stream_reply_entries(roan_out *out, roan_stream_iterator *iterator, ui
 /* ---- groups ---- */
 
 /* The consumer of that name, made when there is none: with its event, counted as a change. *ret_is_new may be NULL. */
-roan_stream_consumer *roan_stream_need_consumer(roan_call *call, const roan_place *place, roan_stream_group *group, roan_slice name,
-                                                bool *ret_is_new);
+roan_stream_consumer *roan_stream_need_consumer(roan_call *call, const roan_place *place, roan_stream_group *group,
+                                                roan_slice name, bool *ret_is_new);
 
 /* What replicas do about a pending entry (XCLAIM), about how far a group has read (XGROUP SETID), and about a consumer
  * (XGROUP CREATECONSUMER). */

@@ -1,4 +1,5 @@
-/* engine/cmd/stream_common.c: ids as arguments, entries as replies, and the effects of reading in groups; see stream.h. */
+/* engine/cmd/stream_common.c: ids as arguments, entries as replies, and the effects of reading in groups; see
+ * stream.h. */
 #include "engine/cmd/stream.h"
 
 #include "base/macros.h"
@@ -34,13 +35,15 @@ bool roan_stream_id_or_edge(roan_call *call, size_t index, uint64_t missing_seq,
     return roan_stream_id_parse(text, missing_seq, ret_id, NULL) || invalid_id(call);
 }
 
-static bool parse_range_end(roan_call *call, size_t index, uint64_t missing_seq, roan_stream_id *ret_id, bool *ret_is_open)
+static bool parse_range_end(roan_call *call, size_t index, uint64_t missing_seq, roan_stream_id *ret_id,
+                            bool *ret_is_open)
 {
     roan_slice text = call->argv[index];
     *ret_is_open = text.bytes > 1 && text.data[0] == '(';
     if (!*ret_is_open)
         return roan_stream_id_or_edge(call, index, missing_seq, ret_id);
-    return roan_stream_id_parse(roan_slice_make(text.data + 1, text.bytes - 1), missing_seq, ret_id, NULL) || invalid_id(call);
+    return roan_stream_id_parse(roan_slice_make(text.data + 1, text.bytes - 1), missing_seq, ret_id, NULL) ||
+           invalid_id(call);
 }
 
 bool roan_stream_range_start(roan_call *call, size_t index, roan_stream_id *ret_id)
@@ -168,8 +171,8 @@ void roan_stream_reply_entries(roan_out *out, roan_stream_iterator *iterator, ui
 
 /* ---- groups ---- */
 
-roan_stream_consumer *roan_stream_need_consumer(roan_call *call, const roan_place *place, roan_stream_group *group, roan_slice name,
-                                                bool *ret_is_new)
+roan_stream_consumer *roan_stream_need_consumer(roan_call *call, const roan_place *place, roan_stream_group *group,
+                                                roan_slice name, bool *ret_is_new)
 {
     roan_stream_consumer *consumer = roan_stream_group_consumer(group, name);
     bool is_new = consumer == NULL;

@@ -118,7 +118,8 @@ static void reply_absent(roan_call *call, size_t count)
 }
 
 /* Deletes an entry as the policy says; counts the entry and the references that went. */
-static int delete_entry(roan_stream *stream, roan_stream_policy policy, roan_stream_id id, uint64_t *deleted, uint64_t *dropped)
+static int delete_entry(roan_stream *stream, roan_stream_policy policy, roan_stream_id id, uint64_t *deleted,
+                        uint64_t *dropped)
 {
     if (policy == ROAN_STREAM_ACKED && roan_stream_contains(stream, id) && roan_stream_is_referenced(stream, id))
         return RESULT_REFERENCED;

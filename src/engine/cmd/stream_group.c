@@ -49,8 +49,9 @@ static bool find_stream(roan_call *call, bool may_be_absent, roan_place *place, 
     *ret_stream = roan_place_stream(place);
     if (*ret_stream != NULL || may_be_absent)
         return true;
-    roan_call_error(call, "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use "
-                          "the MKSTREAM option to create an empty stream automatically.");
+    roan_call_error(call,
+                    "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use "
+                    "the MKSTREAM option to create an empty stream automatically.");
     return false;
 }
 

@@ -143,8 +143,9 @@ ROAN_SUBCOMMAND(xinfo, stream, .arity = -3, .flags = ROAN_CMD_READ, .lock = ROAN
                 .keys = {ROAN_KEY(2, ROAN_KEY_RO | ROAN_KEY_ACCESS)}, .group = ROAN_GROUP_STREAM, .since = "5.0.0",
                 .complexity = "O(1), or O(N) for N entries shown.", .summary = "Describes a stream.",
                 .arguments = "key:key [full-block{FULL [COUNT count:integer]}]",
-                .history = "6.0.0|Option FULL.\n7.0.0|Fields max-deleted-entry-id, entries-added, recorded-first-entry-id, "
-                           "entries-read and lag.\n7.2.0|Field active-time; seen-time means the last attempt.")
+                .history =
+                    "6.0.0|Option FULL.\n7.0.0|Fields max-deleted-entry-id, entries-added, recorded-first-entry-id, "
+                    "entries-read and lag.\n7.2.0|Field active-time; seen-time means the last attempt.")
 {
     bool is_full;
     uint64_t count;

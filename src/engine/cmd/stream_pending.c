@@ -1,7 +1,7 @@
 /* engine/cmd/stream_pending.c: pending entries of consumer groups: XPENDING, XCLAIM, XAUTOCLAIM.
  *
- * Claiming finds out which pending entries are gone from the stream and forgets them. Replicas are told about each entry
- * that changed hands or was forgotten, and about nothing else.
+ * Claiming finds out which pending entries are gone from the stream and forgets them. Replicas are told about each
+ * entry that changed hands or was forgotten, and about nothing else.
  */
 #include "engine/cmd/stream.h"
 #include "engine/command_keys.h"
@@ -105,12 +105,13 @@ static void reply_details(roan_call *call, const pending_options *options, const
     roan_out_close_array(call->out, mark, sent);
 }
 
-ROAN_COMMAND(xpending, .arity = -3, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_K,
-             .keys = {ROAN_KEY(1, ROAN_KEY_RO | ROAN_KEY_ACCESS)}, .group = ROAN_GROUP_STREAM, .since = "5.0.0",
-             .complexity = "O(log N + M) for M of N pending entries; O(1) for each consumer without a range.",
-             .summary = "Shows which entries a consumer group has read and not acknowledged.",
-             .arguments = "key:key group [filters{[IDLE min-idle-time:integer^6.2.0] start end count:integer [consumer]}]",
-             .tips = "nondeterministic_output", .history = "6.2.0|Option IDLE, ranges with open ends.")
+ROAN_COMMAND(
+    xpending, .arity = -3, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_K,
+    .keys = {ROAN_KEY(1, ROAN_KEY_RO | ROAN_KEY_ACCESS)}, .group = ROAN_GROUP_STREAM, .since = "5.0.0",
+    .complexity = "O(log N + M) for M of N pending entries; O(1) for each consumer without a range.",
+    .summary = "Shows which entries a consumer group has read and not acknowledged.",
+    .arguments = "key:key group [filters{[IDLE min-idle-time:integer^6.2.0] start end count:integer [consumer]}]",
+    .tips = "nondeterministic_output", .history = "6.2.0|Option IDLE, ranges with open ends.")
 {
     pending_options options;
     roan_place place;
@@ -344,7 +345,8 @@ static bool parse_autoclaim(roan_call *call, claiming *claim, roan_stream_id *re
 }
 
 /* Claims from `start` on; the deleted ids go to the lane's scratch. Returns the id to go on from, zero at the end. */
-static roan_stream_id claim_from(roan_call *call, const claiming *claim, roan_stream_id start, int64_t count, size_t *ret_sent)
+static roan_stream_id claim_from(roan_call *call, const claiming *claim, roan_stream_id start, int64_t count,
+                                 size_t *ret_sent)
 {
     roan_buffer *gone = &call->lane->scratch;
     gone->bytes = 0;

@@ -1,10 +1,13 @@
-/* engine/cmd/stream_read.c: XREAD and XREADGROUP: new entries of several streams, or what a consumer has not acknowledged.
+/* engine/cmd/stream_read.c: XREAD and XREADGROUP: new entries of several streams, or what a consumer has not
+ * acknowledged.
  *
- * First all streams are looked at and their ids understood, then those that have something are served. When none has and
- * BLOCK was given, the session waits, and the same command runs again whenever one of the streams changes; `$` and `+`
- * mean what they meant when it began to wait. While it runs again some of the streams may be out of reach: they have nothing.
+ * First all streams are looked at and their ids understood, then those that have something are served. When none has
+ * and BLOCK was given, the session waits, and the same command runs again whenever one of the streams changes; `$`
+ * and `+` mean what they meant when it began to wait. While it runs again some of the streams may be out of reach:
+ * they have nothing.
  *
- * Nothing of XREADGROUP is repeated by replicas as it was sent: they are told what became pending, and how far a group is.
+ * Nothing of XREADGROUP is repeated by replicas as it was sent: they are told what became pending, and how far a
+ * group is.
  */
 #include "engine/blocking.h"
 #include "engine/cmd/stream.h"
@@ -37,8 +40,9 @@ static bool parse_streams(roan_call *call, size_t index, read_options *options)
 {
     size_t words = call->argc - index - 1;
     if (words % 2 != 0) {
-        roan_call_error_printf(call, "ERR Unbalanced '%s' list of streams: for each stream key an ID or '%c' must be specified.",
-                               call->command->name, options->is_group ? '>' : '$');
+        roan_call_error_printf(
+            call, "ERR Unbalanced '%s' list of streams: for each stream key an ID or '%c' must be specified.",
+            call->command->name, options->is_group ? '>' : '$');
         return false;
     }
     options->first_key = index + 1;
@@ -48,7 +52,8 @@ static bool parse_streams(roan_call *call, size_t index, read_options *options)
 
 static bool only_for_groups(roan_call *call, const char *option)
 {
-    roan_call_error_printf(call, "ERR The %s option is only supported by XREADGROUP. You called XREAD instead.", option);
+    roan_call_error_printf(call, "ERR The %s option is only supported by XREADGROUP. You called XREAD instead.",
+                           option);
     return false;
 }
 
@@ -112,11 +117,12 @@ static bool parse_options(roan_call *call, bool is_group, read_options *options)
 
 static bool meaningless(roan_call *call, char id)
 {
-    roan_call_error_printf(call,
-                           "ERR The %c ID is meaningless in the context of XREADGROUP: you want to read the history of "
-                           "this consumer by specifying a proper ID, or use the > ID to get new messages. The %c ID would "
-                           "just return an empty result set.",
-                           id, id);
+    roan_call_error_printf(
+        call,
+        "ERR The %c ID is meaningless in the context of XREADGROUP: you want to read the history of "
+        "this consumer by specifying a proper ID, or use the > ID to get new messages. The %c ID would "
+        "just return an empty result set.",
+        id, id);
     return false;
 }
 
@@ -148,7 +154,8 @@ static bool resolve_id(roan_call *call, const read_options *options, size_t inde
     }
     if (!roan_stream_id_argument(call, index, &from->after))
         return false;
-    from->is_new = options->is_group && roan_stream_id_is_equal(from->after, ROAN_STREAM_ID_MAX); /* as in the reference */
+    from->is_new =
+        options->is_group && roan_stream_id_is_equal(from->after, ROAN_STREAM_ID_MAX); /* as in the reference */
     return true;
 }
 
@@ -169,9 +176,9 @@ static bool look_at(roan_call *call, const read_options *options, size_t i, sour
         if (from->stream != NULL)
             from->group = roan_stream_group_find(from->stream, group);
         if (from->group == NULL) {
-            roan_call_error_printf(call,
-                                   "NOGROUP No such key '%.*s' or consumer group '%.*s' in XREADGROUP with GROUP option",
-                                   ROAN_SLICE_ARG(key), ROAN_SLICE_ARG(group));
+            roan_call_error_printf(
+                call, "NOGROUP No such key '%.*s' or consumer group '%.*s' in XREADGROUP with GROUP option",
+                ROAN_SLICE_ARG(key), ROAN_SLICE_ARG(group));
             return false;
         }
     }
@@ -286,7 +293,8 @@ static void serve_new(roan_call *call, reading *state, const source *from, roan_
 }
 
 /* What the consumer has and did not acknowledge, behind an id. Entries that were deleted come without fields. */
-static void serve_history(roan_call *call, const read_options *options, const source *from, const roan_stream_consumer *consumer)
+static void serve_history(roan_call *call, const read_options *options, const source *from,
+                          const roan_stream_consumer *consumer)
 {
     roan_out_mark mark = roan_out_open(call->out);
     uint64_t limit = options->count == 0 ? UINT64_MAX : options->count, sent = 0;

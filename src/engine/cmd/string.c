@@ -1,6 +1,8 @@
-/* engine/cmd/string.c: setting and getting whole strings: SET and its older relatives, GET, MGET, MSET, compare and delete.
+/* engine/cmd/string.c: setting and getting whole strings: SET and its older relatives, GET, MGET, MSET, compare and
+ * delete.
  *
- * Options with an expiry share one parser (see string_options.h): EX, PX, EXAT, PXAT, KEEPTTL, PERSIST, NX, XX, IFEQ, GET.
+ * Options with an expiry share one parser (see string_options.h): EX, PX, EXAT, PXAT, KEEPTTL, PERSIST, NX, XX, IFEQ,
+ * GET.
  */
 #include "engine/call.h"
 #include "engine/cmd/string_options.h"

@@ -1,6 +1,6 @@
 /* engine/cmd/string_options.c: one parser for the options of SET, GETEX and MSETEX, with the reference's rules for what
- * excludes what: NX, XX and IFEQ each other; all forms of expiry, KEEPTTL and PERSIST each other, but a repetition of the
- * same option is accepted and the last one counts. */
+ * excludes what: NX, XX and IFEQ each other; all forms of expiry, KEEPTTL and PERSIST each other, but a repetition of
+ * the same option is accepted and the last one counts. */
 #include "engine/cmd/string_options.h"
 
 bool roan_parse_expiry(roan_call *call, size_t index, int64_t unit_ms, int64_t base_ms, int64_t *ret_expiry_ms)
