@@ -139,10 +139,9 @@ static bool resolve_id(roan_call *call, const read_options *options, size_t inde
         if (from->stream == NULL)
             return true;
         from->after = from->stream->last_id;
-        if (sign == '$' || roan_stream_id_step_down(&from->after))
-            return true;
-        roan_call_error(call, "ERR the stream last element ID is 0-0");
-        return false;
+        if (sign == '+')
+            ROAN_IGNORE(roan_stream_id_step_down(&from->after)); /* nothing was ever added: nothing will be found */
+        return true;
     }
     if (sign == '>') {
         from->is_new = true;
