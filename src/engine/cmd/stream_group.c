@@ -5,6 +5,7 @@
  */
 #include "engine/cmd/stream.h"
 #include "engine/command_keys.h"
+#include "engine/expire.h"
 
 ROAN_COMMAND(xgroup, .arity = -2, .acl = ROAN_ACL_NO_GROUP, .lock = ROAN_LOCK_L, .group = ROAN_GROUP_STREAM,
              .since = "5.0.0", .complexity = "Depends on the subcommand.",
@@ -139,6 +140,17 @@ ROAN_SUBCOMMAND(xgroup, setid, .arity = -5, .flags = ROAN_CMD_WRITE, .lock = ROA
     roan_out_ok(call->out);
 }
 
+/* A group with much that is pending is freed in the background, as the only thing in a stream that nobody sees. The
+ * place's table is that of the stream it was in. */
+static void free_group(roan_call *call, const roan_place *place, roan_stream_group *group)
+{
+    roan_value shell = roan_stream_create();
+    roan_stream_groups_add(&roan_stream_of(shell)->groups, group);
+    roan_entry *entry =
+        roan_entry_create_pointer(NULL, ROAN_LITERAL(""), ROAN_TYPE_STREAM, shell.encoding, shell.data, false, 0);
+    roan_keyspace_free_entry(call->engine, place->table, entry, true);
+}
+
 ROAN_SUBCOMMAND(xgroup, destroy, .arity = 4, .flags = ROAN_CMD_WRITE, .lock = ROAN_LOCK_K,
                 .keys = {ROAN_KEY(2, ROAN_KEY_RW | ROAN_KEY_DELETE)}, .group = ROAN_GROUP_STREAM, .since = "5.0.0",
                 .complexity = "O(N) for N pending entries.", .summary = "Removes a consumer group with all it knows.",
@@ -151,7 +163,7 @@ ROAN_SUBCOMMAND(xgroup, destroy, .arity = 4, .flags = ROAN_CMD_WRITE, .lock = RO
     roan_stream_group *group = roan_stream_group_find(stream, call->argv[3]);
     if (group != NULL) {
         roan_stream_groups_take(&stream->groups, group);
-        roan_stream_group_free(group);
+        free_group(call, &place, group);
         roan_stream_event(call, &place, "xgroup-destroy"); /* who waits with this group is told that it is gone */
     }
     roan_out_integer(call->out, group != NULL);
