@@ -151,8 +151,8 @@ double roan_geo_distance_m(roan_geo_point a, roan_geo_point b)
 
 /* ---- text ---- */
 
-/* Geohashes count latitudes from pole to pole. There are bits for ten digits and two more; the last digit is
- * always 0. */
+/* Geohashes count latitudes from pole to pole. There are bits for ten digits and two more; the last digit is always
+ * 0. */
 void roan_geo_text(char text[ROAN_GEO_TEXT_BYTES], roan_geo_point point)
 {
     static const char digits[] = "0123456789bcdefghjkmnpqrstuvwxyz";

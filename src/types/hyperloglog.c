@@ -1,8 +1,9 @@
 /* types/hyperloglog.c: HyperLogLog values as a whole: hashing, the header, the dense form, the estimate; see
  * hyperloglog.h.
  *
- * The hash is MurmurHash64A (Austin Appleby, public domain) with the seed that Redis chose: other servers must find the
- * same registers. Its lowest 14 bits choose the register; the rank is the place of the lowest one bit in the rest.
+ * The hash is MurmurHash64A (Austin Appleby, public domain) with the seed that Redis chose: other servers must find
+ * the same registers. Its lowest 14 bits choose the register; the rank is the place of the lowest one bit in the
+ * rest.
  *
  * The estimate is that of Otmar Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017), which
  * needs no tables and no corrections for small counts. It is computed in the order of his paper, so that the

@@ -6,8 +6,8 @@
  *   | "HYLL" | encoding u8: 0 dense, 1 sparse | 3 zero bytes | cached count, 8 bytes little-endian | registers ...
  *
  * The highest bit of the cached count says that it is out of date. The dense form has all registers, 12288 bytes; the
- * sparse form has runs of equal registers (see hyperloglog_sparse.c). Values come from clients: whatever the bytes are,
- * nothing here reads outside of them, and what makes no sense is reported as corrupt.
+ * sparse form has runs of equal registers (see hyperloglog_sparse.c). Values come from clients: whatever the bytes
+ * are, nothing here reads outside of them, and what makes no sense is reported as corrupt.
  */
 #pragma once
 

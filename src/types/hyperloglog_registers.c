@@ -1,7 +1,8 @@
 /* types/hyperloglog_registers.c: all registers at once: six bits each to a byte each and back, maxima, and counting
  * ranks.
  *
- * Register i stands in bits 6i to 6i + 5 of the packed form, the lowest bit of a byte first, so three bytes hold four:
+ * Register i stands in bits 6i to 6i + 5 of the packed form, the lowest bit of a byte first, so three bytes hold
+ * four:
  *
  *   packed   byte 0 |1100 0000|  byte 1 |2222 1111|  byte 2 |3333 3322|
  *   spread   byte 0 |..00 0000|  byte 1 |..11 1111|  byte 2 |..22 2222|  byte 3 |..33 3333|
@@ -123,8 +124,8 @@ USES_AVX2 static void raise_avx2(roan_hll_registers *registers, const char *pack
     for (unsigned block = 0; block < BLOCK_COUNT - 1; block++) {
         const char *at = packed + block * BLOCK_BYTES;
         bytes16 low = *(const bytes16 *)at, high = *(const bytes16 *)(at + BLOCK_BYTES / 2);
-        words8 bits = (words8)__builtin_shufflevector(low, high, 0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9, 9, 10, 11, 12, 16,
-                                                      17, 18, 19, 19, 20, 21, 22, 22, 23, 24, 25, 25, 26, 27, 28);
+        words8 bits = (words8)__builtin_shufflevector(low, high, 0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9, 9, 10, 11, 12,
+                                                      16, 17, 18, 19, 19, 20, 21, 22, 22, 23, 24, 25, 25, 26, 27, 28);
         bits = (bits & 0x3f) | (bits << 2 & 0x3f00) | (bits << 4 & 0x3f0000) | (bits << 6 & 0x3f000000);
         signed32 *rank = (signed32 *)(registers->rank + block * BLOCK_REGISTERS);
         signed32 ours = *rank, theirs = (signed32)bits, is_higher = (signed32)(theirs > ours);

@@ -64,8 +64,8 @@ static void raise_one(model *m, unsigned step)
 
 static void choose_round(model *m)
 {
-    static const unsigned counts[] = {1, 8, 100, 1000, ROAN_HLL_REGISTER_COUNT},
-                          ranks[] = {1, 2, 5, 32, ROAN_HLL_RANK_MAX};
+    static const unsigned counts[] = {1, 8, 100, 1000, ROAN_HLL_REGISTER_COUNT};
+    static const unsigned ranks[] = {1, 2, 5, 32, ROAN_HLL_RANK_MAX};
     static const uint64_t limits[] = {ROAN_HLL_EMPTY_BYTES, 40, 300, 3000, 16000};
     m->count = counts[draw(m, ROAN_COUNT_OF(counts))];
     m->first = draw(m, ROAN_HLL_REGISTER_COUNT - m->count + 1);

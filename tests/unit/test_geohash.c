@@ -122,8 +122,8 @@ static void neighbours_go_around_the_map(void **state)
     assert_int_equal(roan_geo_cell_beside((roan_geo_cell){3, 0, 4}, 1, -1).latitude, 15);
 }
 
-/* A cover has every point inside exactly once. The reference's cells do not suffice where a shape crosses the edge of the
- * map or comes close to a pole; those are left out. */
+/* A cover has every point inside exactly once. The reference's cells do not suffice where a shape crosses the edge of
+ * the map or comes close to a pole; those are left out. */
 static void check_cover(roan_random *random, roan_geo_shape *shape)
 {
     roan_geo_cover cover;

@@ -1,7 +1,8 @@
 /* engine/cmd/geo.c: positions: GEOADD, GEOPOS, GEODIST, GEOHASH. Searching them is in geo_search.c.
  *
- * Positions are the scores of a sorted set (types/geohash.h): all commands of sorted sets work on them as well, and what
- * others store as scores is a position, too. GEOADD is ZADD with other words, and is repeated by replicas as ZADD.
+ * Positions are the scores of a sorted set (types/geohash.h): all commands of sorted sets work on them as well, and
+ * what others store as scores is a position, too. GEOADD is ZADD with other words, and is repeated by replicas as
+ * ZADD.
  */
 #include "engine/cmd/geo.h"
 
@@ -17,7 +18,8 @@
 bool roan_geo_parse_point(roan_call *call, size_t index, roan_geo_point *ret_point)
 {
     roan_geo_point point;
-    if (!roan_call_double(call, index, &point.longitude, NULL) || !roan_call_double(call, index + 1, &point.latitude, NULL))
+    if (!roan_call_double(call, index, &point.longitude, NULL) ||
+        !roan_call_double(call, index + 1, &point.latitude, NULL))
         return false;
     if (!roan_geo_is_valid(point)) {
         roan_call_error_printf(call, "ERR invalid longitude,latitude pair %f,%f", point.longitude, point.latitude);

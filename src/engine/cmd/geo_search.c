@@ -1,8 +1,10 @@
-/* engine/cmd/geo_search.c: which members are in an area: GEOSEARCH, GEOSEARCHSTORE, and GEORADIUS and its older relatives.
+/* engine/cmd/geo_search.c: which members are in an area: GEOSEARCH, GEOSEARCHSTORE, and GEORADIUS and its older
+ * relatives.
  *
- * One search serves all: arguments become a shape, the shape the cells of the map that cover it (types/geohash_shape.h), a
- * cell is a range of scores, and what lies in the range is looked at. What is inside is kept with a copy of its name, then
- * sorted, cut, and sent or stored, possibly in the place of the sorted set that was searched.
+ * One search serves all: arguments become a shape, the shape the cells of the map that cover it
+ * (types/geohash_shape.h), a cell is a range of scores, and what lies in the range is looked at. What is inside is
+ * kept with a copy of its name, then sorted, cut, and sent or stored, possibly in the place of the sorted set that
+ * was searched.
  *
  * Results without an order come as they are found, which is the order of the reference.
  */
@@ -121,7 +123,8 @@ static bool parse_polygon(roan_call *call, size_t index, geo_search *search, siz
 static bool parse_member(roan_call *call, size_t index, const roan_place *place, geo_search *search)
 {
     search->from_member = true;
-    if (place->entry == NULL || roan_geo_member_point(roan_place_value(place), call->argv[index], &search->shape.center))
+    if (place->entry == NULL ||
+        roan_geo_member_point(roan_place_value(place), call->argv[index], &search->shape.center))
         return true;
     roan_call_error_printf(call, "ERR member %.*s does not exist", ROAN_SLICE_ARG(call->argv[index]));
     return false;
@@ -192,7 +195,7 @@ static int parse_area(roan_call *call, size_t index, const roan_place *place, ge
         return parse_circle(call, index + 1, search) ? 2 : -1;
     if (words >= 3 && roan_call_is(call, index, "BYBOX") && !is_circle && !is_polygon)
         return parse_box(call, index + 1, search) ? 3 : -1;
-    if (words >= 1 && roan_call_is(call, index, "BYPOLYGON") && !is_circle && !is_box && !search->from_member &&
+    if (words >= 2 && roan_call_is(call, index, "BYPOLYGON") && !is_circle && !is_box && !search->from_member &&
         !search->from_point) {
         size_t used;
         return parse_polygon(call, index + 1, search, &used) ? (int)used : -1;
@@ -485,8 +488,10 @@ ROAN_COMMAND(geosearch, .arity = -7, .flags = ROAN_CMD_READ, .lock = ROAN_LOCK_K
              .arguments = "key:key [from<FROMMEMBER member|FROMLONLAT fromlonlat{longitude:double latitude:double}>] "
                           "by<circle{BYRADIUS radius:double unit<M|KM|FT|MI>}|"
                           "box{BYBOX width:double height:double unit<M|KM|FT|MI>}|"
-                          "polygon^9.0.0{BYPOLYGON num-vertices:integer vertices{longitude:double latitude:double}...}> "
-                          "[order<ASC|DESC>] [count-block{COUNT count:integer [ANY]}] [WITHCOORD] [WITHDIST] [WITHHASH]",
+                          "polygon^9.0.0{BYPOLYGON num-vertices:integer "
+                          "vertices{longitude:double latitude:double}...}> "
+                          "[order<ASC|DESC>] [count-block{COUNT count:integer [ANY]}] "
+                          "[WITHCOORD] [WITHDIST] [WITHHASH]",
              .history = "7.0.0|Units may be in upper case.\n9.0.0|Option BYPOLYGON.")
 {
     search_freely(call, 1, 0);
@@ -501,7 +506,8 @@ ROAN_COMMAND(geosearchstore, .arity = -8, .flags = ROAN_CMD_WRITE | ROAN_CMD_DEN
                           "[from<FROMMEMBER member|FROMLONLAT fromlonlat{longitude:double latitude:double}>] "
                           "by<circle{BYRADIUS radius:double unit<M|KM|FT|MI>}|"
                           "box{BYBOX width:double height:double unit<M|KM|FT|MI>}|"
-                          "polygon^9.0.0{BYPOLYGON num-vertices:integer vertices{longitude:double latitude:double}...}> "
+                          "polygon^9.0.0{BYPOLYGON num-vertices:integer "
+                          "vertices{longitude:double latitude:double}...}> "
                           "[order<ASC|DESC>] [count-block{COUNT count:integer [ANY]}] [STOREDIST]",
              .history = "7.0.0|Units may be in upper case.\n9.0.0|Option BYPOLYGON.")
 {

@@ -1,8 +1,8 @@
 /* engine/cmd/hyperloglog.c: counting different elements: PFADD, PFCOUNT, PFMERGE, and PFDEBUG and PFSELFTEST.
  *
  * The values are strings that begin with HYLL (types/hyperloglog.h). A sparse value is changed in a draft and stored
- * when all went well, so an error leaves no trace; raising a register of a dense one cannot fail and is done in place.
- * PFCOUNT of one key keeps its result in the value: a read that changes it, as the reference has it.
+ * when all went well, so an error leaves no trace; raising a register of a dense one cannot fail and is done in
+ * place. PFCOUNT of one key keeps its result in the value: a read that changes it, as the reference has it.
  */
 #include "engine/call.h"
 #include "engine/command_keys.h"
@@ -15,8 +15,8 @@ static void corrupt_error(roan_call *call)
     roan_call_error(call, "INVALIDOBJ Corrupted HLL object detected");
 }
 
-/* The value at the place (`absent` when there is none); false after an error was sent. It is borrowed until the
- * place changes. */
+/* The value at the place (`absent` when there is none); false after an error was sent. It is borrowed until the place
+ * changes. */
 static bool get_value(roan_call *call, const roan_place *place, roan_slice absent, roan_slice *ret_value)
 {
     char scratch[ROAN_I64_TEXT_MAX];
