@@ -322,7 +322,7 @@ static size_t write_word(char *out, const char *word)
     return bytes;
 }
 
-size_t roan_format_double(char *out, double value)
+size_t roan_format_double_digits(char *out, double value)
 {
     if (isnan(value))
         return write_word(out, "nan");
@@ -330,10 +330,15 @@ size_t roan_format_double(char *out, double value)
         return write_word(out, value < 0 ? "-inf" : "inf");
     if (value == 0)
         return write_word(out, signbit(value) ? "-0" : "0");
-    if (value >= -0x1p62 && value <= 0x1p62 && value == (double)(int64_t)value)
-        return roan_format_i64(out, (int64_t)value);
     decimal text;
     make_decimal(fabs(value), &text);
     *out = '-';
     return (value < 0) + write_decimal(out + (value < 0), &text);
+}
+
+size_t roan_format_double(char *out, double value)
+{
+    if (value != 0 && value >= -0x1p62 && value <= 0x1p62 && value == (double)(int64_t)value)
+        return roan_format_i64(out, (int64_t)value);
+    return roan_format_double_digits(out, value);
 }

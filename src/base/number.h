@@ -27,6 +27,8 @@ size_t roan_format_u64(char *out, uint64_t value);
 /* RESP3 and score form: short text that reads back as the same double, digit for digit the reference's; inf, -inf, nan.
  * Returns its length. */
 size_t roan_format_double(char *out, double value);
+/* The same, but whole numbers have an exponent, too, where that is shorter: 1e+17. */
+size_t roan_format_double_digits(char *out, double value);
 
 /* INCRBYFLOAT form: 17 decimals, trailing zeroes cut, never exponential. Room for ROAN_LONG_DOUBLE_TEXT_MAX. */
 size_t roan_format_long_double(char *out, long double value);

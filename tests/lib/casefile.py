@@ -23,7 +23,10 @@ STEP_MARKS = ("since", "only", "not", "eventually", "repeat", "split", "cut")
 
 class CaseError(Exception):
     def __init__(self, path, line, text):
-        Exception.__init__(self, "%s:%d: %s" % (path, line, text))
+        Exception.__init__(self, path, line, text)
+
+    def __str__(self):
+        return "%s:%d: %s" % self.args
 
 
 class Case:

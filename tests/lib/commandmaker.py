@@ -1,8 +1,8 @@
 """Random commands for differential tests: mostly sensible, with edge values and mistakes mixed in.
 
-The makers_*.py beside this file have a class each with methods `make_name`: one command (a list of words) or a list of
-commands that belong together. Weights are drawn for every maker, so each seed is about something else; commands that one
-of the servers does not know are left out.
+The makers_*.py beside this file have a class each with methods `make_name`: one command (a list of words) or a
+list of commands that belong together. Weights are drawn for every maker, so each seed is about something else;
+commands that one of the servers does not know are left out.
 """
 
 from makers_hashes import HashMaker

@@ -40,12 +40,14 @@ class HashMaker(Pieces):
 
     def make_hrandfield(self):
         key = self.key("hash")
-        options = self.random.choice([[], [self.pick_count()], [self.pick_count(), "WITHVALUES"], [1000000], ["-3", "withvalues"],
-                                      [self.pick_count(), "BOGUS"]])
+        count = self.pick_count()
+        options = self.random.choice([[], [count], [count, "WITHVALUES"], [1000000], ["-3", "withvalues"],
+                                      [count, "BOGUS"]])
         return [["HRANDFIELD", key] + options, ["HGETALL", key]]
 
     def make_hscan(self):
-        return ["HSCAN", self.key("hash"), 0 if self.chance(0.97) else "abc"] + self.scan_options("NOVALUES", "NOSCORES")
+        cursor = 0 if self.chance(0.97) else "abc"
+        return ["HSCAN", self.key("hash"), cursor] + self.scan_options("NOVALUES", "NOSCORES")
 
     # -- expiry of fields ---------------------------------------------------------------------
 

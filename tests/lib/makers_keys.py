@@ -47,7 +47,8 @@ class KeyMaker(Pieces):
         return ["KEYS", self.random.choice(["*", "?", "[a-c]", "[^a]", "n?", "{t}*", "", "a", "\\a", "[", "*\xff"])]
 
     def make_scan(self):
-        options = self.random.choice([[], ["MATCH", "n*"], ["TYPE", "string"], ["TYPE", "list"], ["TYPE", "zset"], ["TYPE", "stream"], ["TYPE", "hash"], ["TYPE", "set"], ["BOGUS", "x"]])
+        kind = self.random.choice(["string", "list", "zset", "stream", "hash", "set", "LIST"])
+        options = self.random.choice([[], ["MATCH", "n*"], ["TYPE", kind], ["TYPE", kind], ["BOGUS", "x"]])
         return ["SCAN", 0, "COUNT", 100000] + options
 
     def make_randomkey(self):
@@ -71,12 +72,14 @@ class KeyMaker(Pieces):
     def sort_options(self):
         get = [word for _ in range(self.random.randint(1, 2))
                for word in ("GET", self.random.choice(["#", "w_*", "o_*->f", "o_*->*", "o_*", "h1->*", "nothing"]))]
-        return self.some_of(["LIMIT", self.index(), self.index()], get, ["DESC"], ["ASC"]) + ["BOGUS"] * self.chance(0.02)
+        options = self.some_of(["LIMIT", self.index(), self.index()], get, ["DESC"], ["ASC"])
+        return options + ["BOGUS"] * self.chance(0.02)
 
     def make_sort(self):
         """Weights are numbers, texts and missing ones. Equal texts have no order, so ALPHA goes without BY."""
         patterns = ["w_*", "w_*", "o_*->w", "o_*->", "missing_*"] + self.having("modern", ["t_*"])
-        words = self.random.choice([self.plain_sort(), ["ALPHA"], ["ALPHA"], ["BY", self.random.choice(patterns)]]) + self.sort_options()
+        words = self.random.choice([self.plain_sort(), ["ALPHA"], ["ALPHA"], ["BY", self.random.choice(patterns)]])
+        words = words + self.sort_options()
         verb = self.random.choice(["SORT", "SORT", "SORT_RO"])
         return [verb, self.sort_key()] + words + ["STORE", self.key("list")] * self.chance(0.25)
 

@@ -35,14 +35,15 @@ class SetMaker(Pieces):
     def make_spop(self):
         """Only what leaves nothing to chance: all of a set, nothing, or the one there is."""
         key = self.random.choice(["s1", "s2", "s3"])
+        count = self.random.choice([[], [self.random.randint(1, 9)]])
         return self.random.choice([["SPOP", key, 1000000], ["SPOP", key, 0], ["SPOP", key, "-1"], ["SPOP", key, "abc"],
-                                   ["SPOP", "missing"], [["DEL", key], ["SADD", key, self.member()], ["SPOP", key]],
-                                   [["DEL", key], ["SADD", key, self.member()], ["SPOP", key, self.random.randint(1, 9)]],
-                                   ["SPOP", self.key("list"), 1000000]])
+                                   ["SPOP", "missing"], ["SPOP", self.key("list"), 1000000],
+                                   [["DEL", key], ["SADD", key, self.member()], ["SPOP", key] + count]])
 
     def make_srandmember(self):
         key = self.key("set")
-        options = self.random.choice([[], [self.pick_count()], [self.pick_count()], [1000000], ["-3"], [self.pick_count(), "x"]])
+        count = self.pick_count()
+        options = self.random.choice([[], [count], [count], [1000000], ["-3"], [count, "x"]])
         return [["SRANDMEMBER", key] + options, ["SMEMBERS", key]]
 
     def make_sscan(self):

@@ -42,7 +42,8 @@ class StreamMaker(Pieces):
         return ["MINID"] + how + [self.stream_id()]
 
     def fields(self):
-        return [word for _ in range(self.random.randint(1, 3)) for word in (self.random.choice(["f", "g", "h"]), self.value())]
+        count = self.random.randint(1, 3)
+        return [word for _ in range(count) for word in (self.random.choice(["f", "g", "h"]), self.value())]
 
     def make_xadd(self):
         options = ["NOMKSTREAM"] * self.chance(0.1) + (self.trim() if self.chance(0.2) else [])

@@ -50,10 +50,11 @@ class ZsetMaker(Pieces):
 
     def make_zset_read(self):
         key = self.key("zset")
+        withscore = self.having("withscore", ["WITHSCORE"] * self.chance(0.3))
         return self.random.choice([
             ["ZCARD", key], ["ZSCORE", key, self.member()], ["ZMSCORE", key] + self.members(),
             ["ZCOUNT", key] + self.bounds(),
-            [self.random.choice(["ZRANK", "ZREVRANK"]), key, self.member()] + self.having("withscore", ["WITHSCORE"] * self.chance(0.3))])
+            [self.random.choice(["ZRANK", "ZREVRANK"]), key, self.member()] + withscore])
 
     def bounds(self):
         wrong = WRONG_BOUNDS if self.chance(0.05) else []
@@ -110,7 +111,8 @@ class ZsetMaker(Pieces):
         options = self.some_of(weights, ["AGGREGATE", self.random.choice(["SUM", "MIN", "MAX", "sum", "AVG"])]) \
             if verb != "ZDIFF" or self.chance(0.05) else []
         if self.chance(0.5):
-            return [verb + "STORE", self.key("zset")] + self.counted(keys) + options + ["WITHSCORES"] * self.chance(0.03)
+            extra = ["WITHSCORES"] * self.chance(0.03)
+            return [verb + "STORE", self.key("zset")] + self.counted(keys) + options + extra
         return [verb] + self.counted(keys) + options + self.withscores()
 
     def make_zintercard(self):
@@ -118,12 +120,14 @@ class ZsetMaker(Pieces):
 
     def make_zrandmember(self):
         key = self.key("zset")
-        options = self.random.choice([[], [self.pick_count()], [self.pick_count(), "WITHSCORES"], [1000000], ["-3", "withscores"],
-                                      [self.pick_count(), "BOGUS"]])
+        count = self.pick_count()
+        options = self.random.choice([[], [count], [count, "WITHSCORES"], [1000000], ["-3", "withscores"],
+                                      [count, "BOGUS"]])
         return [["ZRANDMEMBER", key] + options, ["ZRANGE", key, 0, -1, "WITHSCORES"]]
 
     def make_zscan(self):
-        return ["ZSCAN", self.key("zset"), 0 if self.chance(0.97) else "abc"] + self.scan_options("NOSCORES", "NOVALUES")
+        cursor = 0 if self.chance(0.97) else "abc"
+        return ["ZSCAN", self.key("zset"), cursor] + self.scan_options("NOSCORES", "NOVALUES")
 
     # -- ranges of texts: keys that nothing else touches ---------------------------------------
 
@@ -151,22 +155,25 @@ class ZsetMaker(Pieces):
             return self.random.choice(["86", "-85.05112878", "85.05112878", "abc", "-90"])
         return "%.6f" % self.random.uniform(-20, 20)
 
+    def place(self):
+        return b"m%d" % self.random.randrange(40)
+
     def make_geoadd(self):
         options = self.some_of([self.random.choice(["NX", "XX"])], ["CH"])
         places = [word for _ in range(self.random.randint(1, 6))
-                  for word in (self.longitude(), self.latitude(), b"m%d" % self.random.randrange(40))]
+                  for word in (self.longitude(), self.latitude(), self.place())]
         return ["GEOADD", self.key("geo")] + options + places
 
     def make_geo_read(self):
-        members = [b"m%d" % self.random.randrange(40) for _ in range(self.random.randint(0, 3))]
+        members = [self.place() for _ in range(self.random.randint(0, 3))]
         unit = [self.random.choice(UNITS)] * self.chance(0.5)
         return self.random.choice([
             [self.random.choice(["GEOPOS", "GEOHASH"]), self.key("geo")] + members,
-            ["GEODIST", self.key("geo"), b"m%d" % self.random.randrange(40), b"m%d" % self.random.randrange(40)] + unit])
+            ["GEODIST", self.key("geo"), self.place(), self.place()] + unit])
 
     def center(self):
         if self.chance(0.5):
-            return ["FROMMEMBER", b"m%d" % self.random.randrange(40)]
+            return ["FROMMEMBER", self.place()]
         return ["FROMLONLAT", self.longitude(), self.latitude()]
 
     def size(self):
@@ -178,14 +185,16 @@ class ZsetMaker(Pieces):
             return ["BYRADIUS", self.size(), self.random.choice(UNITS)]
         if kind < 7 or "bypolygon" not in self.features:
             return ["BYBOX", self.size(), self.size(), self.random.choice(UNITS)]
-        corners = [word for _ in range(self.random.choice([3, 3, 4, 5, 2])) for word in (self.longitude(), self.latitude())]
+        count = self.random.choice([3, 3, 4, 5, 2])
+        corners = [word for _ in range(count) for word in (self.longitude(), self.latitude())]
         return ["BYPOLYGON"] + self.counted_corners(corners)
 
     def counted_corners(self, corners):
         return [len(corners) // 2 if self.chance(0.97) else self.count()] + corners
 
     def geo_options(self):
-        return self.some_of([self.random.choice(["ASC", "DESC"])], ["COUNT", self.random.choice([1, 2, 5, 100, 0, "abc"])])
+        count = ["COUNT", self.random.choice([1, 2, 5, 100, 0, "abc"])]
+        return self.some_of([self.random.choice(["ASC", "DESC"])], count)
 
     def make_geosearch(self):
         area = self.area()
@@ -206,5 +215,5 @@ class ZsetMaker(Pieces):
         if self.chance(0.5):
             return ["GEORADIUS" + ending, self.key("geo"), self.longitude(), self.latitude(), self.size(), unit] + \
                 options + extra
-        return ["GEORADIUSBYMEMBER" + ending, self.key("geo"), b"m%d" % self.random.randrange(40), self.size(), unit] + \
+        return ["GEORADIUSBYMEMBER" + ending, self.key("geo"), self.place(), self.size(), unit] + \
             options + extra

@@ -95,6 +95,27 @@ static void too_large_and_too_small_doubles_saturate(void **state)
     assert_false(roan_parse_double_saturating(ROAN_LITERAL("x"), &value));
 }
 
+static void assert_digits(double value, const char *expected)
+{
+    char text[ROAN_DOUBLE_TEXT_MAX];
+    size_t bytes = roan_format_double_digits(text, value);
+    assert_int_equal(bytes, strlen(expected));
+    assert_memory_equal(text, expected, bytes);
+}
+
+static void digits_alone_have_an_exponent_where_that_is_shorter(void **state)
+{
+    (void)state;
+    assert_digits(0, "0");
+    assert_digits(-0.0, "-0");
+    assert_digits(1e7, "10000000");
+    assert_digits(1e8, "1e+8");
+    assert_digits(-1e17, "-1e+17");
+    assert_digits(123456789, "123456789");
+    assert_digits(0.1, "0.1");
+    assert_digits(-INFINITY, "-inf");
+}
+
 static void assert_double(double value, const char *expected)
 {
     char text[ROAN_DOUBLE_TEXT_MAX];
@@ -181,6 +202,7 @@ int main(void)
         cmocka_unit_test(short_doubles_are_read_exactly),
         cmocka_unit_test(too_large_and_too_small_doubles_saturate),
         cmocka_unit_test(doubles_are_written_as_short_as_possible),
+        cmocka_unit_test(digits_alone_have_an_exponent_where_that_is_shorter),
         cmocka_unit_test(long_doubles_never_have_an_exponent),
         cmocka_unit_test(sizes_have_units),
     };

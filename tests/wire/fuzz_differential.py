@@ -4,10 +4,10 @@
     fuzz_differential.py --count 100000
     fuzz_differential.py --seed 17 --server CMD --reference CMD
 
-All types and all commands that both servers know, in rounds: each has other weights, and half of them small limits of the
-packed forms, so that values change their form often. What may differ (orders, times, what is picked by chance) is
-normalised, and known differences between released servers are listed, in ../lib/replies.py. A difference is reduced to a
-short list of commands and printed as a case.
+All types and all commands that both servers know, in rounds: each has other weights, and half of them small limits of
+the packed forms, so that values change their form often. What may differ (orders, times, what is picked by chance) is
+normalised, and known differences between released servers are listed, in ../lib/replies.py. A difference is reduced
+to a short list of commands and printed as a case.
 """
 
 import argparse
@@ -104,7 +104,8 @@ class Pair:
         """A command that picks by chance is followed by one that reads everything."""
         if commands[at][0] not in PICKED or at + 1 == len(commands) or commands[at + 1][1:2] != commands[at][1:2]:
             return False
-        return any(check_picks(commands[at], reply, everything) for reply, everything in zip(replies[at], replies[at + 1]))
+        return any(check_picks(commands[at], reply, everything)
+                   for reply, everything in zip(replies[at], replies[at + 1]))
 
     def set_limits(self, limits):
         """The defaults, but for these; options that one of the servers does not know stay as they are on both."""
@@ -142,13 +143,23 @@ class Pair:
                 difference = data_difference(*(one.get(name) for one in data), self.identities)
                 if difference:
                     return "database %d, key %s: %s" % (database, quote(name), difference)
-        return ""
+        return self.compare_digests()
+
+    def compare_digests(self):
+        """The same as a digest, where both servers allow to ask for it and count alike."""
+        if any(name == "redis" for name, _ in self.identities):
+            return ""
+        digests = [connection.call("DEBUG", "DIGEST") for connection in self.connections]
+        if "error" in [digest.kind for digest in digests] or digests[0] == digests[1]:
+            return ""
+        return "DEBUG DIGEST is %s and %s" % tuple(render(digest) for digest in digests)
 
 
 # -- the data ------------------------------------------------------------------------------------------
 
 READS = {b"string": [("GET",)], b"list": [("LRANGE", 0, -1)], b"set": [("SMEMBERS",)], b"hash": [("HGETALL",)],
-         b"zset": [("ZRANGE", 0, -1, "WITHSCORES")], b"stream": [("XRANGE", "-", "+"), ("XINFO", "STREAM", "FULL", "COUNT", 0)]}
+         b"zset": [("ZRANGE", 0, -1, "WITHSCORES")],
+         b"stream": [("XRANGE", "-", "+"), ("XINFO", "STREAM", "FULL", "COUNT", 0)]}
 
 
 def read_command(form, name):

@@ -2,8 +2,8 @@
 """The guarantee of HSCAN, SSCAN and ZSCAN: an element that is there from the first call to the last is returned.
 
 While one connection scans, others are added, removed, changed and expired on a second one, so that the value's table
-grows and shrinks between the calls. What comes with an element (a field's value, a score) is the right one, what was never
-there is never returned, and a scan ends. Every check runs for all three types, with one worker and with four.
+grows and shrinks between the calls. What comes with an element (a field's value, a score) is the right one, what was
+never there is never returned, and a scan ends. Every check runs for all three types, with one worker and with four.
 """
 
 import os
@@ -109,7 +109,8 @@ class Churn:
         self.random, self.kind, self.connection = context.random, kind, connection
         self.made = 0
         self.present = []
-        self.can_expire = kind.name == "hash" and connection.call("COMMAND", "INFO", "HPEXPIRE").value[0].kind == "array"
+        self.can_expire = kind.name == "hash" and \
+            connection.call("COMMAND", "INFO", "HPEXPIRE").value[0].kind == "array"
         self.ways = [way for way in self.WAYS if self.random.random() < 0.6] or ["add"]
         context.note("%s: %s" % (kind.name, " ".join(self.ways)))
 
