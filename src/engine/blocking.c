@@ -453,7 +453,8 @@ static bool run_again(roan_lane *lane, roan_session *session, roan_waiting *wait
         .retry = waiting,
     };
     call.command->body(&call);
-    roan_effects_finish(&call);
+    roan_effects_collect(&call);
+    roan_effects_hand_over(lane);
     lane->stats->commands_by_id[call.command->id].failed += call.has_failed;
     return !call.is_blocked;
 }

@@ -78,6 +78,10 @@ void roan_call_help(roan_call *call, const char *const *lines)
 void roan_call_block(roan_call *call, int64_t timeout_ms, roan_unblock_fn on_unblock)
 {
     int64_t deadline_us = INT64_MAX, timeout_us;
+    if (call->may_not_block) {
+        on_unblock(call->session, ROAN_UNBLOCK_TIMEOUT);
+        return;
+    }
     if (timeout_ms > 0 && !__builtin_mul_overflow(timeout_ms, 1000, &timeout_us) &&
         __builtin_add_overflow(call->lane->now_us, timeout_us, &deadline_us))
         deadline_us = INT64_MAX;

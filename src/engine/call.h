@@ -32,11 +32,12 @@ struct roan_call {
     roan_out *out;              /* answers go here */
     int64_t now_ms;             /* wall clock; stands still during the call */
     const roan_request *request;
+    const roan_call *outer;     /* the EXEC that it is a part of; NULL: none */
     roan_keys_ahead *ahead;     /* NULL: none */
     uint64_t dirty;             /* changes made, as the reference counts them */
     bool has_failed;            /* an error was sent */
     bool is_blocked;
-    bool may_not_block;         /* in a transaction or script: what would wait is told that its time is over */
+    bool may_not_block;         /* a part of a transaction or script: what would wait is told that its time is over */
     struct roan_waiting *retry; /* a waiting command runs again, engine/blocking.h; NULL: an ordinary call */
     bool forces_effect;         /* is logged even without a change */
     bool has_effect;            /* an effect was given that replaces the command itself */
@@ -164,7 +165,8 @@ void roan_call_unknown_subcommand(roan_call *call);
 /* The HELP reply: the reference's frame around these lines (ended by NULL). */
 void roan_call_help(roan_call *call, const char *const *lines);
 
-/* The session waits for at most timeout_ms (0: for ever). Its answer comes from on_unblock. */
+/* The session waits for at most timeout_ms (0: for ever). Its answer comes from on_unblock; at once, as after the
+ * timeout, when the call may not block. */
 void roan_call_block(roan_call *call, int64_t timeout_ms, roan_unblock_fn on_unblock);
 
 /* ---- arguments ---- */

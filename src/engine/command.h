@@ -114,6 +114,7 @@ typedef enum roan_lock {
     ROAN_LOCK_K, /* the stripes of the keys its key specs name, in order */
     ROAN_LOCK_L, /* no keyspace and no other session: no lock at all */
     ROAN_LOCK_T, /* scripts: script token, then stripes growing on demand */
+    ROAN_LOCK_E, /* EXEC: the stripes of all it queued and watched; alone when one of the queued commands must be */
 } roan_lock;
 
 /* Flags of a key spec under the names of COMMAND INFO. */

@@ -1,12 +1,15 @@
 /* engine/dispatch.c: the one door: from words to an executed command.
  *
  *   prepare: look up, hash the first key, prefetch
- *   execute: refuse? -> make memory -> locks -> body -> effects -> monitors -> unlock -> counters and logs
+ *   execute: refuse? -> make memory -> queue it? -> locks -> body -> effects -> monitors -> unlock -> counters and logs
  *
  * Everything a command may or may not do is read from its row, here and nowhere else. Refusals are in the reference's
- * order: authentication, unknown, arity, memory, replicas, pause.
+ * order: authentication, unknown, arity, transaction, memory, replicas, mode of the session, pause. What is refused
+ * between MULTI and EXEC makes EXEC fail; EXEC itself, when it is refused, ends the transaction.
+ *
+ * A unit is what happens at once under its locks: one body, or that of EXEC with all that it runs inside.
  */
-#include "engine/call.h"
+#include "engine/dispatch.h"
 
 #include "base/macros.h"
 #include "engine/blocking.h"
@@ -16,10 +19,10 @@
 #include "engine/logs.h"
 #include "engine/monitor.h"
 #include "engine/stats.h"
+#include "engine/transaction.h"
 
 #define NAME_TABLE_SIZE 2048 /* a power of two, several times the number of top-level commands */
 #define PARK_ROUNDS_MAX 3    /* then the command runs alone, so that it cannot starve */
-#define STRIPES_PER_CALL_MAX 64
 
 /* ---- looking up ---- */
 
@@ -111,6 +114,22 @@ void roan_request_prefetch_entry(const roan_request *request)
 
 /* ---- refusing ---- */
 
+static bool is_exec(const roan_call *call)
+{
+    return call->command != NULL && call->command->id == ROAN_COMMAND_ID_exec;
+}
+
+/* The error that a command gets instead of being executed. An EXEC says what its transaction is discarded for. */
+static void refuse_with(roan_call *call, const char *text)
+{
+    if (!is_exec(call)) {
+        roan_call_error(call, text);
+        return;
+    }
+    bool has_own_code = strncmp(text, "ERR ", 4) != 0;
+    roan_call_error_printf(call, "EXECABORT Transaction discarded because of: %s", has_own_code ? text : text + 4);
+}
+
 static void refuse_unknown(roan_call *call)
 {
     roan_slice name = call->argv[0];
@@ -132,6 +151,14 @@ static void refuse_unknown(roan_call *call)
 static bool arity_is_right(const roan_command *command, size_t argc)
 {
     return command->arity >= 0 ? argc == (size_t)command->arity : argc >= (size_t)-command->arity;
+}
+
+static void refuse_arity(roan_call *call)
+{
+    if (is_exec(call))
+        refuse_with(call, "ERR wrong number of arguments for 'exec' command");
+    else
+        roan_call_arity_error(call);
 }
 
 /* The first words of an HTTP request: somebody makes a browser talk to us. */
@@ -156,38 +183,39 @@ static bool refuse_unusual(roan_call *call)
     if (is_http(call))
         refuse_http(call);
     else if (!call->session->is_authenticated && (command == NULL || !(command->flags & ROAN_CMD_NO_AUTH)))
-        roan_call_error(call, "NOAUTH Authentication required.");
+        refuse_with(call, "NOAUTH Authentication required.");
     else if (command == NULL)
         refuse_unknown(call);
     else if (!arity_is_right(command, call->argc))
-        roan_call_arity_error(call);
-    else if (call->session->is_monitor && command->flags & (ROAN_CMD_READ | ROAN_CMD_WRITE | ROAN_CMD_MAY_REPLICATE))
-        roan_call_error(call, "ERR Replica can't interact with the keyspace");
+        refuse_arity(call);
+    else if (call->session->modes & ROAN_MODE_TRANSACTION && command->flags & ROAN_CMD_NO_MULTI)
+        roan_call_error_printf(call, "ERR Command '%s' not allowed inside a transaction", command->name);
     else
         return false;
     return true;
 }
 
-/* True when the request was answered with an error instead of being executed. */
-static bool refuse(roan_call *call)
+/* The same for every request. */
+static ROAN_ALWAYS_INLINE bool refuse_for_form(roan_call *call)
 {
     const roan_command *command = call->command;
     const roan_session *session = call->session;
-    bool is_usual = command != NULL && session->is_authenticated && !session->is_monitor;
-    if (ROAN_LIKELY(is_usual && arity_is_right(command, call->argc)) || !refuse_unusual(call))
-        return false;
-    if (command != NULL)
-        call->lane->stats->commands_by_id[command->id].rejected++;
-    return true;
+    bool is_usual = command != NULL && session->is_authenticated && session->modes == 0;
+    return !(ROAN_LIKELY(is_usual && arity_is_right(command, call->argc)) || !refuse_unusual(call));
+}
+
+/* The flags of the command; an EXEC has those of what it will run, too. */
+static uint32_t effective_flags(const roan_call *call)
+{
+    return call->command->flags | (is_exec(call) ? roan_transaction_flags(call->session) : 0);
 }
 
 static bool refuse_for_memory(roan_call *call)
 {
     roan_evict_result result = roan_evict_to_limit(call->lane);
-    if (result != ROAN_EVICT_FAILED || !(call->command->flags & ROAN_CMD_DENY_OOM))
+    if (result != ROAN_EVICT_FAILED || !(effective_flags(call) & ROAN_CMD_DENY_OOM))
         return false;
-    roan_call_error(call, "OOM command not allowed when used memory > 'maxmemory'.");
-    call->lane->stats->commands_by_id[call->command->id].rejected++;
+    refuse_with(call, "OOM command not allowed when used memory > 'maxmemory'.");
     return true;
 }
 
@@ -196,10 +224,9 @@ static bool refuse_for_replicas(roan_call *call)
 {
     const roan_config *config = &call->engine->config;
     if (config->min_replicas_to_write == 0 || config->min_replicas_max_lag == 0 ||
-        !(call->command->flags & ROAN_CMD_WRITE))
+        !(effective_flags(call) & ROAN_CMD_WRITE))
         return false;
-    roan_call_error(call, "NOREPLICAS Not enough good replicas to write.");
-    call->lane->stats->commands_by_id[call->command->id].rejected++;
+    refuse_with(call, "NOREPLICAS Not enough good replicas to write.");
     return true;
 }
 
@@ -216,51 +243,103 @@ static bool refuse_for_state(roan_call *call)
     return (config->maxmemory > 0 && refuse_for_memory(call)) || refuse_for_replicas(call);
 }
 
+/* What a session may not do because of what it is. */
+static bool refuse_for_mode(roan_call *call)
+{
+    uint32_t keyspace = ROAN_CMD_READ | ROAN_CMD_WRITE | ROAN_CMD_MAY_REPLICATE;
+    if (!(call->session->modes & ROAN_MODE_MONITOR) || !(effective_flags(call) & keyspace))
+        return false;
+    refuse_with(call, "ERR Replica can't interact with the keyspace");
+    return true;
+}
+
+/* True when the request was answered with an error instead of being executed. */
+static ROAN_ALWAYS_INLINE bool refuse(roan_call *call)
+{
+    return ROAN_UNLIKELY(refuse_for_form(call)) || (may_refuse_for_state(call->engine) && refuse_for_state(call)) ||
+           (ROAN_UNLIKELY(call->session->modes != 0) && refuse_for_mode(call));
+}
+
+/* What a refusal leaves behind: a count, and a transaction that will not be executed. */
+static void finish_refusal(roan_call *call)
+{
+    if (call->command != NULL)
+        call->lane->stats->commands_by_id[call->command->id].rejected++;
+    if (is_exec(call)) {
+        roan_transaction_end(call->session);
+        if (atomic_load_explicit(&call->engine->monitor_count, memory_order_relaxed) > 0)
+            roan_monitor_feed(call); /* they have seen MULTI */
+    } else if (call->session->transaction != NULL) {
+        roan_transaction_refuse(call->session);
+    }
+}
+
 static bool is_paused(const roan_call *call)
 {
     return roan_engine_is_paused(call->engine, call->now_ms) &&
            (atomic_load_explicit(&call->engine->pause_all, memory_order_relaxed) != 0 ||
-            call->command->flags & (ROAN_CMD_WRITE | ROAN_CMD_MAY_REPLICATE));
+            effective_flags(call) & (ROAN_CMD_WRITE | ROAN_CMD_MAY_REPLICATE));
+}
+
+/* ---- queueing ---- */
+
+static bool is_to_be_queued(const roan_call *call)
+{
+    if (!(call->session->modes & ROAN_MODE_TRANSACTION))
+        return false;
+    switch (call->command->id) {
+    case ROAN_COMMAND_ID_exec:
+    case ROAN_COMMAND_ID_discard:
+    case ROAN_COMMAND_ID_quit:
+    case ROAN_COMMAND_ID_reset:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static void queue(roan_call *call)
+{
+    if (roan_transaction_add(call)) {
+        roan_out_status(call->out, "QUEUED");
+        return;
+    }
+    refuse_with(call, "OOM command not allowed: there is no memory to queue it");
+    finish_refusal(call);
 }
 
 /* ---- locks ---- */
 
-typedef struct lock_set {
-    size_t count;
-    uint32_t stripes[STRIPES_PER_CALL_MAX];
-} lock_set;
-
-static bool add_stripe(lock_set *set, uint32_t stripe)
+bool roan_call_add_stripes(const roan_call *call, roan_lock_set *set)
 {
-    size_t at = set->count;
-    while (at > 0 && set->stripes[at - 1] > stripe)
-        at--;
-    if (at > 0 && set->stripes[at - 1] == stripe)
-        return true;
-    if (set->count == STRIPES_PER_CALL_MAX)
-        return false;
-    memmove(set->stripes + at + 1, set->stripes + at, (set->count - at) * sizeof *set->stripes);
-    set->stripes[at] = stripe;
-    set->count++;
-    return true;
-}
-
-/* The stripes of the call's keys; false when it had better run alone (too many, or its words make no sense). */
-static bool collect_stripes(const roan_call *call, lock_set *set)
-{
-    set->count = 0;
-    if (ROAN_LIKELY(roan_command_single_key(call->command) != 0)) {
-        set->stripes[set->count++] = call->request->stripe;
-        return true;
-    }
+    if (ROAN_LIKELY(roan_command_single_key(call->command) != 0))
+        return roan_lock_set_add(set, call->request->stripe);
     roan_key_list keys;
     roan_key_list_init(&keys);
     bool fits = roan_command_find_keys(call->command, call->argc, call->argv, &keys);
     const roan_key_ref *refs = roan_key_list_refs(&keys);
     for (unsigned i = 0; i < keys.count && fits; i++)
-        fits = add_stripe(set, roan_key_slot(call->argv[refs[i].index]) & (call->engine->stripe_count - 1));
+        fits = roan_lock_set_add(set, roan_key_slot(call->argv[refs[i].index]) & (call->engine->stripe_count - 1));
     roan_key_list_done(&keys);
     return fits;
+}
+
+/* What the call must hold; false: the gate. */
+static ROAN_ALWAYS_INLINE bool collect_stripes(const roan_call *call, roan_lock_set *set)
+{
+    set->count = 0;
+    switch ((roan_lock)call->command->lock) {
+    case ROAN_LOCK_L:
+        return true;
+    case ROAN_LOCK_K:
+        return call->engine->lane_count == 1 || roan_call_add_stripes(call, set);
+    case ROAN_LOCK_E:
+        return roan_transaction_collect(call->session, set);
+    case ROAN_LOCK_T:
+    case ROAN_LOCK_X:
+        break;
+    }
+    return false;
 }
 
 /* ---- running ---- */
@@ -278,21 +357,58 @@ static void count_call(roan_call *call, size_t out_bytes_before)
     roan_logs_note(call, ns, call->request->bytes, roan_out_bytes(call->out) - out_bytes_before);
 }
 
+/* A body, with what it leaves behind by itself. */
 static void run_body(roan_call *call)
 {
     call->command->body(call);
-    roan_effects_finish(call);
-    roan_blocking_serve(call->lane);
+    roan_effects_collect(call);
     if (ROAN_UNLIKELY(atomic_load_explicit(&call->engine->monitor_count, memory_order_relaxed) > 0) &&
         !(call->command->flags & (ROAN_CMD_SKIP_MONITOR | ROAN_CMD_ADMIN)))
         roan_monitor_feed(call);
+}
+
+/* What follows when all that happens at once has happened, still under its locks. */
+static void finish_unit(roan_call *call)
+{
+    roan_effects_hand_over(call->lane);
+    roan_blocking_serve(call->lane);
+}
+
+static void run_unit(roan_call *call)
+{
+    run_body(call);
+    finish_unit(call);
+}
+
+void roan_call_run_inner(roan_call *outer, const roan_request *request)
+{
+    roan_session *session = outer->session;
+    roan_call call = {
+        .engine = outer->engine,
+        .lane = outer->lane,
+        .session = session,
+        .command = request->command,
+        .db = roan_engine_db_if_used(outer->engine, session->db),
+        .argv = request->argv,
+        .argc = request->argc,
+        .out = outer->out,
+        .now_ms = outer->now_ms,
+        .request = request,
+        .outer = outer,
+        .may_not_block = true,
+    };
+    size_t out_bytes_before = roan_out_bytes(call.out);
+    run_body(&call);
+    ROAN_ASSERT(!call.is_blocked);
+    count_call(&call, out_bytes_before);
+    session->commands++;
 }
 
 static void run_alone(roan_call *call)
 {
     roan_gate_shut(call->lane);
     call->lane->stats->gate_shut++;
-    run_body(call);
+    run_unit(call);
     roan_gate_open(call->lane);
     roan_lane_update_time_keeping_ticks(call->lane); /* it may have taken long */
 }
@@ -316,40 +432,30 @@ static roan_outcome hold_paused(roan_call *call)
     return hold(call);
 }
 
+/* Somebody waits for a key of these stripes whose command needs other stripes as well, and may get it now. */
+static bool wakes_far_waiters(const roan_call *call, const roan_lock_set *set)
+{
+    return ROAN_UNLIKELY(roan_blocking_is_used(call->engine)) && effective_flags(call) & ROAN_CMD_WRITE &&
+           roan_blocking_needs_gate(call->engine, set->stripes, set->count);
+}
+
 /* Runs the call under the locks its row asks for; ROAN_HELD when a stripe was busy. */
 static roan_outcome run_locked(roan_call *call)
 {
-    lock_set set;
-    switch ((roan_lock)call->command->lock) {
-    case ROAN_LOCK_L:
-        run_body(call);
-        return ROAN_DONE;
-    case ROAN_LOCK_K:
-        if (call->engine->lane_count == 1) {
-            run_body(call);
-            return ROAN_DONE;
-        }
-        if (call->session->park_rounds >= PARK_ROUNDS_MAX || !collect_stripes(call, &set))
-            break;
-        if (!roan_stripes_take(call->lane, set.stripes, set.count)) {
-            call->session->park_rounds++;
-            call->lane->stats->parked++;
-            return hold(call);
-        }
-        if (roan_blocking_is_used(call->engine) && call->command->flags & ROAN_CMD_WRITE &&
-            roan_blocking_needs_gate(call->engine, set.stripes, set.count)) {
-            roan_stripes_release(call->lane, set.stripes, set.count);
-            break;
-        }
-        run_body(call);
+    roan_lock_set set;
+    if (call->session->park_rounds >= PARK_ROUNDS_MAX || !collect_stripes(call, &set)) {
+        run_alone(call);
+    } else if (!roan_stripes_take(call->lane, set.stripes, set.count)) {
+        call->session->park_rounds++;
+        call->lane->stats->parked++;
+        return hold(call);
+    } else if (wakes_far_waiters(call, &set)) {
         roan_stripes_release(call->lane, set.stripes, set.count);
-        call->session->park_rounds = 0;
-        return ROAN_DONE;
-    case ROAN_LOCK_T:
-    case ROAN_LOCK_X:
-        break;
+        run_alone(call);
+    } else {
+        run_unit(call);
+        roan_stripes_release(call->lane, set.stripes, set.count);
     }
-    run_alone(call);
     call->session->park_rounds = 0;
     return ROAN_DONE;
 }
@@ -385,9 +491,13 @@ roan_outcome roan_execute(roan_session *session, roan_request *request)
     session->last_command = call.command;
     size_t out_bytes_before = roan_out_bytes(&session->out);
     uint8_t mode_before = session->reply_mode;
-    if (ROAN_LIKELY(!refuse(&call)) && !(may_refuse_for_state(engine) && refuse_for_state(&call))) {
-        if (ROAN_UNLIKELY(is_paused(&call)))
-            return hold_paused(&call);
+    if (ROAN_UNLIKELY(refuse(&call))) {
+        finish_refusal(&call);
+    } else if (ROAN_UNLIKELY(is_paused(&call))) {
+        return hold_paused(&call);
+    } else if (ROAN_UNLIKELY(is_to_be_queued(&call))) {
+        queue(&call);
+    } else {
         if (ROAN_UNLIKELY(run_locked(&call) == ROAN_HELD))
             return ROAN_HELD;
         count_call(&call, out_bytes_before);

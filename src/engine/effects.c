@@ -1,71 +1,38 @@
-/* engine/effects.c: collects the effects of a call and hands them to whoever listens; see effects.h.
+/* engine/effects.c: collects the effects of a unit and hands them to whoever listens; see effects.h.
  *
- * Given effects are kept in the lane's effect buffer as words (length, bytes); nothing is collected while nobody listens.
+ * Effects are kept in the lane's effect buffer: database, number of words, then the words (length, bytes). Nothing is
+ * collected while nobody listens.
  */
 #include "engine/effects.h"
 
 #include "base/macros.h"
 #include "engine/blocking.h"
+#include "engine/watch.h"
 
-void roan_effects_deleted(roan_lane *lane, roan_db *db, roan_slice key, unsigned event_class, const char *event)
+/* ---- collecting ---- */
+
+static void append_size(roan_buffer *effects, size_t value)
 {
-    roan_slice argv[] = {ROAN_LITERAL("UNLINK"), key};
-    roan_effects_event(lane, db, key, event_class, event);
-    roan_effects_given(lane, db, ROAN_COUNT_OF(argv), argv);
+    roan_buffer_append(effects, (const char *)&value, sizeof value);
 }
 
-void roan_effects_event(roan_lane *lane, roan_db *db, roan_slice key, unsigned event_class, const char *event)
+static void append_effect(roan_lane *lane, const roan_db *db, size_t argc, const roan_slice *argv)
 {
-    if (roan_blocking_is_used(lane->engine))
-        roan_blocking_key_changed(lane, db->number, roan_key_slot(key) & (lane->engine->stripe_count - 1), key);
-    (void)event_class; /* events are delivered when keyspace notifications exist */
-    (void)event;
-}
-
-void roan_effects_given(roan_lane *lane, roan_db *db, size_t argc, const roan_slice *argv)
-{
-    roan_engine *engine = lane->engine;
-    if (engine->on_effect != NULL)
-        engine->on_effect(engine->effect_context, db->number, argc, argv);
-}
-
-static void wake_waiters(roan_call *call, const roan_place *place)
-{
-    if (roan_blocking_is_used(call->engine))
-        roan_blocking_key_changed(call->lane, place->db->number, place->stripe, place->name);
-}
-
-void roan_call_changed(roan_call *call, const roan_place *place, unsigned event_class, const char *event)
-{
-    (void)event_class;
-    (void)event;
-    call->dirty++;
-    wake_waiters(call, place);
-}
-
-void roan_call_changed_event(roan_call *call, const roan_place *place, unsigned event_class, const char *event)
-{
-    wake_waiters(call, place);
-    (void)event_class;
-    (void)event;
-}
-
-void roan_call_db_changed(roan_call *call, const roan_db *db)
-{
-    roan_blocking_db_changed(call->lane, db->number);
+    roan_buffer *effects = &lane->effects;
+    append_size(effects, db->number);
+    append_size(effects, argc);
+    for (size_t i = 0; i < argc; i++) {
+        append_size(effects, argv[i].bytes);
+        roan_buffer_append_slice(effects, argv[i]);
+    }
+    lane->effect_count++;
 }
 
 void roan_call_effect(roan_call *call, size_t argc, const roan_slice *argv)
 {
     call->has_effect = true;
-    if (call->engine->on_effect == NULL)
-        return;
-    roan_buffer *effects = &call->lane->effects;
-    roan_buffer_append(effects, (const char *)&argc, sizeof argc);
-    for (size_t i = 0; i < argc; i++) {
-        roan_buffer_append(effects, (const char *)&argv[i].bytes, sizeof argv[i].bytes);
-        roan_buffer_append_slice(effects, argv[i]);
-    }
+    if (ROAN_UNLIKELY(call->engine->on_effect != NULL))
+        append_effect(call->lane, call->db, argc, argv);
 }
 
 void roan_call_force_effect(roan_call *call)
@@ -78,34 +45,7 @@ void roan_call_no_effect(roan_call *call)
     call->has_effect = true;
 }
 
-static size_t read_size(const char **at)
-{
-    size_t value;
-    memcpy(&value, *at, sizeof value);
-    *at += sizeof value;
-    return value;
-}
-
-static void hand_over_given(roan_call *call)
-{
-    roan_engine *engine = call->engine;
-    roan_buffer *effects = &call->lane->effects;
-    const char *at = effects->data, *end = effects->data + effects->bytes;
-    while (at < end) {
-        size_t argc = read_size(&at);
-        roan_slice *argv = roan_alloc(ROAN_MAX(argc, 1u) * sizeof *argv);
-        for (size_t i = 0; i < argc; i++) {
-            argv[i].bytes = read_size(&at);
-            argv[i].data = at;
-            at += argv[i].bytes;
-        }
-        engine->on_effect(engine->effect_context, call->db->number, argc, argv);
-        roan_free(argv, ROAN_MAX(argc, 1u) * sizeof *argv);
-    }
-    effects->bytes = 0;
-}
-
-void roan_effects_finish(roan_call *call)
+void roan_effects_collect(roan_call *call)
 {
     roan_engine *engine = call->engine;
     if (call->dirty == 0 && ROAN_LIKELY(!call->forces_effect))
@@ -116,10 +56,112 @@ void roan_effects_finish(roan_call *call)
                               memory_order_relaxed);
     else
         call->lane->dirty += call->dirty;
-    if (ROAN_LIKELY(engine->on_effect == NULL))
-        return;
-    if (call->has_effect)
-        hand_over_given(call);
-    else
-        engine->on_effect(engine->effect_context, call->db->number, call->argc, call->argv);
+    if (ROAN_UNLIKELY(engine->on_effect != NULL) && !call->has_effect)
+        append_effect(call->lane, call->db, call->argc, call->argv);
+}
+
+/* ---- handing over ---- */
+
+static size_t read_size(const char **at)
+{
+    size_t value;
+    memcpy(&value, *at, sizeof value);
+    *at += sizeof value;
+    return value;
+}
+
+static const char *hand_over_one(roan_engine *engine, const char *at)
+{
+    unsigned db = (unsigned)read_size(&at);
+    size_t argc = read_size(&at), room = ROAN_MAX(argc, 1u) * sizeof(roan_slice);
+    roan_slice *argv = roan_alloc(room);
+    for (size_t i = 0; i < argc; i++) {
+        argv[i].bytes = read_size(&at);
+        argv[i].data = at;
+        at += argv[i].bytes;
+    }
+    engine->on_effect(engine->effect_context, db, argc, argv);
+    roan_free(argv, room);
+    return at;
+}
+
+void roan_effects_hand_over_slowly(roan_lane *lane)
+{
+    roan_engine *engine = lane->engine;
+    const char *at = lane->effects.data, *end = at + lane->effects.bytes, *first = at;
+    const roan_slice begin[] = {ROAN_LITERAL("MULTI")}, commit[] = {ROAN_LITERAL("EXEC")};
+    unsigned db = (unsigned)read_size(&first);
+    bool is_several = lane->effect_count > 1;
+    if (is_several)
+        engine->on_effect(engine->effect_context, db, 1, begin);
+    while (at < end)
+        at = hand_over_one(engine, at);
+    if (is_several)
+        engine->on_effect(engine->effect_context, db, 1, commit);
+    lane->effects.bytes = 0;
+    lane->effect_count = 0;
+}
+
+/* ---- changes ---- */
+
+/* Who watches the key, and who waits for it, learns that it changed. */
+static ROAN_ALWAYS_INLINE void tell_sessions(roan_call *call, const roan_place *place)
+{
+    if (ROAN_UNLIKELY(roan_stripe_is_watched(call->engine, place->stripe)))
+        roan_watch_touch(call->engine, place->db, place->name, place->hash, place->stripe, place->entry == NULL);
+    if (ROAN_UNLIKELY(roan_blocking_is_used(call->engine)))
+        roan_blocking_key_changed(call->lane, place->db->number, place->stripe, place->name);
+}
+
+void roan_call_changed(roan_call *call, const roan_place *place, unsigned event_class, const char *event)
+{
+    (void)event_class; /* events are delivered when keyspace notifications exist */
+    (void)event;
+    call->dirty++;
+    tell_sessions(call, place);
+}
+
+void roan_call_changed_event(roan_call *call, const roan_place *place, unsigned event_class, const char *event)
+{
+    (void)event_class;
+    (void)event;
+    tell_sessions(call, place);
+}
+
+void roan_call_db_changed(roan_call *call, const roan_db *db)
+{
+    roan_blocking_db_changed(call->lane, db->number);
+}
+
+/* The engine itself changed a key: its stripe is known, its hash is not. */
+static void tell_sessions_of(roan_lane *lane, const roan_db *db, uint32_t stripe, roan_slice key, bool is_gone)
+{
+    roan_engine *engine = lane->engine;
+    if (ROAN_UNLIKELY(roan_stripe_is_watched(engine, stripe)))
+        roan_watch_touch(engine, db, key, roan_hash(&engine->table_context.secret, key.data, key.bytes), stripe, is_gone);
+    if (ROAN_UNLIKELY(roan_blocking_is_used(engine)))
+        roan_blocking_key_changed(lane, db->number, stripe, key);
+}
+
+void roan_effects_deleted(roan_lane *lane, roan_db *db, const roan_table *table, roan_slice key, unsigned event_class,
+                          const char *event)
+{
+    const roan_slice argv[] = {ROAN_LITERAL("UNLINK"), key};
+    (void)event_class;
+    (void)event;
+    tell_sessions_of(lane, db, (uint32_t)(table - db->tables), key, true);
+    roan_effects_given(lane, db, ROAN_COUNT_OF(argv), argv);
+}
+
+void roan_effects_event(roan_lane *lane, roan_db *db, roan_slice key, bool is_gone, unsigned event_class, const char *event)
+{
+    (void)event_class;
+    (void)event;
+    tell_sessions_of(lane, db, roan_key_slot(key) & (lane->engine->stripe_count - 1), key, is_gone);
+}
+
+void roan_effects_given(roan_lane *lane, const roan_db *db, size_t argc, const roan_slice *argv)
+{
+    if (ROAN_UNLIKELY(lane->engine->on_effect != NULL))
+        append_effect(lane, db, argc, argv);
 }

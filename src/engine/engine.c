@@ -14,6 +14,7 @@
 #include "engine/retire.h"
 #include "engine/stats.h"
 #include "types/element.h"
+#include "engine/watch.h"
 
 #define OUT_POOL_CHUNKS_MAX 512        /* 8 MiB of replies: what 50 connections with 16 lists of 100 elements each need */
 #define STRIPES_ONE_LANE 16
@@ -137,6 +138,7 @@ roan_engine *roan_engine_create(const roan_engine_options *options)
     ROAN_ASSERT(pthread_mutex_init(&engine->dbs_lock, NULL) == 0);
     engine->stripes = roan_alloc_aligned(ROAN_CACHE_LINE, engine->stripe_count * sizeof *engine->stripes);
     memset(engine->stripes, 0, engine->stripe_count * sizeof *engine->stripes);
+    engine->watches = roan_watches_create(engine);
     engine->dbs = roan_alloc_zero((size_t)engine->config.databases * sizeof *engine->dbs);
     engine->lanes = roan_alloc_aligned(ROAN_CACHE_LINE, engine->lane_count * sizeof *engine->lanes);
     memset(engine->lanes, 0, engine->lane_count * sizeof *engine->lanes);
@@ -172,6 +174,7 @@ roan_engine *roan_engine_free(roan_engine *engine)
     roan_page_pool_free(engine->table_context.pages);
     roan_retired_free(engine->retired);
     roan_logs_free(engine->logs);
+    roan_watches_free(engine->watches);
     roan_gate_done(&engine->gate);
     pthread_mutex_destroy(&engine->dbs_lock);
     roan_free(engine->lanes, engine->lane_count * sizeof *engine->lanes);

@@ -82,7 +82,8 @@ struct roan_lane {
     roan_buffer waiter_name;
     struct roan_keys_ahead *ahead; /* of the call that runs, engine/call.h */
     roan_buffer scratch;      /* for one command at a time */
-    roan_buffer effects;      /* given effects of the call that runs */
+    roan_buffer effects;      /* of the call that runs, or of the transaction; see engine/effects.c */
+    size_t effect_count;
     uint64_t dirty;           /* changes not yet added to the engine's */
     void *host_lane;          /* the host's own thread struct */
 };
@@ -115,6 +116,7 @@ struct roan_engine {
     _Atomic int pause_all;          /* 1: every command, 0: writes only */
     bool active_expire_is_on; /* DEBUG SET-ACTIVE-EXPIRE */
     bool cron_is_paused;      /* DEBUG PAUSE-CRON */
+    struct roan_watches *watches; /* engine/watch.h */
     struct roan_logs *logs;   /* command logs and latency events, engine/logs.h */
     int64_t started_ms;
     size_t startup_bytes;         /* memory in use when it began to serve */

@@ -175,7 +175,8 @@ static size_t evict_entry(roan_lane *lane, const candidate *victim, roan_spot *s
     bool is_timed = engine->config.latency_monitor_threshold_ms > 0;
     uint64_t start = is_timed ? roan_clock_ticks(engine->clock) : 0;
     roan_table_remove(table, victim->hash, spot);
-    roan_effects_deleted(lane, victim->db, roan_entry_key(entry), ROAN_EVENT_EVICTED, "evicted");
+    roan_effects_deleted(lane, victim->db, table, roan_entry_key(entry), ROAN_EVENT_EVICTED, "evicted");
+    roan_effects_hand_over(lane);
     lane->stats->evicted++;
     roan_keyspace_free_entry(engine, table, entry, is_lazy);
     if (is_timed)

@@ -28,7 +28,7 @@ static bool expire_fields(roan_lane *lane, roan_db *db, roan_table *table, roan_
         return is_full;
     }
     roan_table_remove(table, hash, &spot);
-    roan_effects_event(lane, db, key, ROAN_EVENT_GENERIC, "del");
+    roan_effects_event(lane, db, key, true, ROAN_EVENT_GENERIC, "del");
     roan_keyspace_free_entry(lane->engine, table, entry, false);
     return false;
 }
@@ -40,11 +40,15 @@ static bool expire_batch(roan_lane *lane, roan_db *db, uint32_t stripe)
     void *expired[BATCH_ENTRIES], *inside[BATCH_ENTRIES];
     roan_due due = {.max = BATCH_ENTRIES, .taken = expired, .inside = inside};
     roan_table_take_expired(&db->tables[stripe], lane->now_ms, &lane->expire_slot, &due);
-    for (size_t i = 0; i < due.taken_count; i++)
+    for (size_t i = 0; i < due.taken_count; i++) {
         roan_keyspace_expire_entry(lane, db, &db->tables[stripe], expired[i]);
+        roan_effects_hand_over(lane);
+    }
     bool has_more = lane->expire_slot != 0;
-    for (size_t i = 0; i < due.inside_count; i++)
+    for (size_t i = 0; i < due.inside_count; i++) {
         has_more |= expire_fields(lane, db, &db->tables[stripe], inside[i]);
+        roan_effects_hand_over(lane);
+    }
     return has_more;
 }
 

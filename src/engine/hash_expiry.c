@@ -51,7 +51,7 @@ size_t roan_hash_expire_fields(roan_lane *lane, roan_db *db, roan_entry *entry, 
     ROAN_ASSERT(value.data == data); /* taking out never makes another value */
     if (fields.count > 0) {
         lane->stats->expired_fields += fields.count;
-        roan_effects_event(lane, db, roan_entry_key(entry), ROAN_EVENT_HASH, "hexpired");
+        roan_effects_event(lane, db, roan_entry_key(entry), false, ROAN_EVENT_HASH, "hexpired");
         if (fields.is_wanted)
             give_effect(lane, db, roan_entry_key(entry), &fields);
     }

@@ -3,6 +3,7 @@
 #include "engine/info.h"
 
 #include "base/macros.h"
+#include "engine/watch.h"
 
 #include <stdio.h>
 
@@ -25,6 +26,7 @@ void roan_info_read_clients(roan_engine *engine, roan_client_info *ret_info)
         roan_transport_info transport = {0};
         s->ops->describe(s, &transport);
         info.count++;
+        info.watching += roan_watch_count(s) > 0;
         info.normal_bytes += transport.total_bytes;
         info.input_max = ROAN_MAX(info.input_max, transport.query_bytes + transport.argument_bytes);
         info.output_max = ROAN_MAX(info.output_max, transport.output_bytes);

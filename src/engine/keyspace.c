@@ -10,6 +10,7 @@
 #include "engine/expire.h"
 #include "engine/logs.h"
 #include "engine/stats.h"
+#include "engine/watch.h"
 #include "types/table_inside.h"
 
 static ROAN_ALWAYS_INLINE roan_slice key_of_item(const void *item)
@@ -45,7 +46,7 @@ void roan_keyspace_expire_entry(roan_lane *lane, roan_db *db, roan_table *table,
     bool is_timed = engine->config.latency_monitor_threshold_ms > 0;
     uint64_t start = is_timed ? roan_clock_ticks(engine->clock) : 0;
     lane->stats->expired++;
-    roan_effects_deleted(lane, db, roan_entry_key(entry), ROAN_EVENT_EXPIRED, "expired");
+    roan_effects_deleted(lane, db, table, roan_entry_key(entry), ROAN_EVENT_EXPIRED, "expired");
     roan_keyspace_free_entry(engine, table, entry, engine->config.lazyfree_lazy_expire);
     if (is_timed)
         roan_latency_note(engine, "expire-del", lane->now_ms,
@@ -410,6 +411,7 @@ uint64_t roan_db_clear(roan_engine *engine, roan_db *db, bool is_async)
     uint64_t count = roan_db_count(engine, db);
     if (count == 0)
         return 0;
+    roan_watch_touch_db(engine, db, NULL, 0);
     if (!is_async || engine->host.free_tables_later == NULL) {
         for (unsigned i = 0; i < engine->stripe_count; i++)
             roan_table_clear(&db->tables[i]);

@@ -235,3 +235,18 @@ bool roan_stripe_is_held(const roan_lane *lane, uint32_t stripe)
     return engine->lane_count == 1 || lane->is_alone ||
            atomic_load_explicit(&engine->stripes[stripe].holder, memory_order_relaxed) == lane->index + 1;
 }
+
+bool roan_lock_set_add(roan_lock_set *set, uint32_t stripe)
+{
+    size_t at = set->count;
+    while (at > 0 && set->stripes[at - 1] > stripe)
+        at--;
+    if (at > 0 && set->stripes[at - 1] == stripe)
+        return true;
+    if (set->count == ROAN_STRIPES_PER_CALL_MAX)
+        return false;
+    memmove(set->stripes + at + 1, set->stripes + at, (set->count - at) * sizeof *set->stripes);
+    set->stripes[at] = stripe;
+    set->count++;
+    return true;
+}

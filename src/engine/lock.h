@@ -26,7 +26,16 @@ typedef struct roan_stripe {
     _Atomic uint32_t holder;                          /* lane index + 1, for the held-stripe assertion */
     _Atomic uint64_t parked_lanes;                    /* lanes to tell at the next release, by bit */
     struct roan_waiters *waiters;                     /* who waits for keys of the stripe, engine/blocking.h; NULL: nobody yet */
+    _Atomic uint32_t watched_keys;                    /* see engine/watch.h */
 } roan_stripe;
+
+#define ROAN_STRIPES_PER_CALL_MAX 64 /* a command that needs more runs alone */
+
+/* The stripes a command needs, sorted and distinct. */
+typedef struct roan_lock_set {
+    size_t count;
+    uint32_t stripes[ROAN_STRIPES_PER_CALL_MAX];
+} roan_lock_set;
 
 typedef struct roan_gate {
     _Alignas(ROAN_CACHE_LINE) _Atomic uint32_t shut; /* 1 while somebody wants to be or is alone */
@@ -52,6 +61,8 @@ void roan_gate_open(roan_lane *lane);
 
 /* The lane whose thread runs this: the given one (the caller's or that of an object it may touch), or the one that is alone. */
 roan_lane *roan_gate_running_lane(roan_lane *lane);
+/* False: it is full. */
+bool roan_lock_set_add(roan_lock_set *set, uint32_t stripe);
 
 /* Takes the stripes (sorted, distinct). False: one was busy; nothing is held, and the lane will get a
  * ROAN_MAIL_STRIPE mail when that one is released. */

@@ -31,7 +31,7 @@ static void append_to_monitors(roan_lane *lane, const char *line, size_t bytes)
 {
     size_t left = lane->monitor_count;
     for (roan_session *s = lane->sessions; s != NULL && left > 0; s = s->next) {
-        if (!s->is_monitor)
+        if (!(s->modes & ROAN_MODE_MONITOR))
             continue;
         left--;
         if (s->is_closing)
@@ -71,9 +71,9 @@ void roan_monitor_feed(roan_call *call)
 
 void roan_monitor_start(roan_session *session)
 {
-    if (session->is_monitor)
+    if (session->modes & ROAN_MODE_MONITOR)
         return;
-    session->is_monitor = true;
+    session->modes |= ROAN_MODE_MONITOR;
     session->lane->monitor_count++;
     atomic_fetch_add(&session->lane->engine->monitor_count, 1);
 }

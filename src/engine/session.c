@@ -8,6 +8,8 @@
 
 #include "base/macros.h"
 #include "engine/blocking.h"
+#include "engine/transaction.h"
+#include "engine/watch.h"
 
 /* ---- deadlines ---- */
 
@@ -104,9 +106,9 @@ void roan_session_init(roan_session *session, roan_lane *lane, const roan_sessio
 
 static void end_monitor(roan_session *session)
 {
-    if (!session->is_monitor)
+    if (!(session->modes & ROAN_MODE_MONITOR))
         return;
-    session->is_monitor = false;
+    session->modes &= (uint8_t)~ROAN_MODE_MONITOR;
     session->lane->monitor_count--;
     atomic_fetch_sub(&session->lane->engine->monitor_count, 1);
 }
@@ -117,6 +119,8 @@ void roan_session_done(roan_session *session)
     if (session->is_blocked)
         roan_session_unblock(session, ROAN_UNBLOCK_CLOSED);
     end_monitor(session);
+    roan_transaction_end(session);
+    roan_watch_done(session);
     lane->held_count -= session->is_held;
     lane->blocked_count -= session->is_paused;
     roan_text_free(session->name);
@@ -136,6 +140,7 @@ void roan_session_reset(roan_session *session)
 {
     roan_engine *engine = session->lane->engine;
     end_monitor(session);
+    roan_transaction_end(session);
     roan_text_free(session->name);
     session->name = NULL;
     session->db = 0;

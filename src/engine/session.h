@@ -18,7 +18,9 @@ typedef struct roan_engine roan_engine;
 typedef struct roan_lane roan_lane;
 typedef struct roan_command roan_command;
 typedef struct roan_session roan_session;
-typedef struct roan_waiting roan_waiting;
+typedef struct roan_waiting roan_waiting;         /* engine/blocking.h */
+typedef struct roan_transaction roan_transaction; /* engine/transaction.h */
+typedef struct roan_watcher roan_watcher;         /* engine/watch.h */
 
 /* What CLIENT LIST shows of a connection. */
 typedef struct roan_transport_info {
@@ -47,6 +49,13 @@ typedef struct roan_session_ops {
 
 typedef enum roan_reply_mode { ROAN_REPLY_ON, ROAN_REPLY_OFF, ROAN_REPLY_SKIP_NEXT, ROAN_REPLY_SKIP_THIS } roan_reply_mode;
 
+/* What makes a session unlike others: dispatch looks closer at every command while one of these is set. */
+enum {
+    ROAN_MODE_MONITOR = 1,
+    ROAN_MODE_TRANSACTION = 2, /* between MULTI and EXEC */
+    ROAN_MODE_SUBSCRIBED = 4,
+};
+
 typedef enum roan_unblock_reason { ROAN_UNBLOCK_TIMEOUT, ROAN_UNBLOCK_ERROR, ROAN_UNBLOCK_SERVED, ROAN_UNBLOCK_CLOSED } roan_unblock_reason;
 
 /* Answers for a blocked session when its waiting ends. Runs on its lane (or with the gate shut). */
@@ -63,7 +72,7 @@ struct roan_session {
     bool is_authenticated;         /* may run commands: is_trusted, or there is no password at present */
     bool is_trusted;               /* logged in, or came while there was no password */
     bool is_closing;               /* nothing more is executed for it */
-    bool is_monitor;
+    uint8_t modes;                 /* ROAN_MODE_* */
     bool is_blocked;
     bool is_held;                  /* its next request waits for a stripe or a pause */
     bool is_paused;                /* it is held by CLIENT PAUSE and counts as blocked */
@@ -76,6 +85,8 @@ struct roan_session {
     int64_t created_ms, last_command_ms;
     const roan_command *last_command;
     uint64_t commands, bytes_in, bytes_out;
+    roan_transaction *transaction; /* since MULTI; NULL: none */
+    roan_watcher *watcher;         /* NULL: it never watched a key */
     int64_t soft_limit_since_ms;   /* output above the soft limit since; 0: it is not */
     /* blocked */
     int64_t deadline_us;           /* INT64_MAX: no time limit; wall clock */

@@ -9,6 +9,7 @@
 
 #include "base/macros.h"
 #include "engine/stats.h"
+#include "engine/transaction.h"
 #include "net/address.h"
 #include "server/client_memory.h"
 
@@ -627,7 +628,8 @@ size_t roan_connection_memory(const roan_connection *connection)
 {
     size_t output_bytes = roan_connection_output_bytes(connection);
     return sizeof *connection + connection->query.capacity + connection->reader.room * sizeof(roan_slice) +
-           connection->reader.text.capacity + (output_bytes > ROAN_OUT_CHUNK_BYTES ? output_bytes : 0);
+           connection->reader.text.capacity + (output_bytes > ROAN_OUT_CHUNK_BYTES ? output_bytes : 0) +
+           roan_transaction_bytes(&connection->session);
 }
 
 /* Words of a request that is being received count as arguments, the rest of its bytes as input. */

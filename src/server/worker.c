@@ -10,7 +10,7 @@
 
 #include "base/macros.h"
 #include "engine/stats.h"
-#include "server/connection.h"
+#include "server/client_memory.h"
 #include "server/crash.h"
 #include "server/housekeeping.h"
 
@@ -115,6 +115,8 @@ void roan_worker_run_batch(roan_worker *worker)
         connection->is_fed = false;
         if (!connection->is_parsing)
             roan_connection_keep_rest(connection);
+        if (ROAN_UNLIKELY(connection->session.transaction != NULL))
+            roan_client_memory_grown(connection);
         roan_connection_flush_early(connection);
         roan_connection_mark_dirty(connection);
     }

@@ -6,6 +6,7 @@
 #include "engine/blocking.h"
 #include "engine/compat.h"
 #include "engine/evict.h"
+#include "engine/watch.h"
 
 #include <string.h>
 
@@ -98,9 +99,9 @@ void roan_info_clients(const roan_info *info)
     roan_info_count(info, "blocked_clients", info->clients.blocked);
     roan_info_text(info, "tracking_clients", "0");
     roan_info_text(info, "pubsub_clients", "0");
-    roan_info_text(info, "watching_clients", "0");
+    roan_info_count(info, "watching_clients", info->clients.watching);
     roan_info_count(info, "clients_in_timeout_table", info->clients.with_deadline);
-    roan_info_text(info, "total_watched_keys", "0");
+    roan_info_count(info, "total_watched_keys", roan_watches_count(info->engine));
     size_t keys, keys_without;
     roan_blocking_count(info->engine, &keys, &keys_without);
     roan_info_count(info, "total_blocking_keys", keys);

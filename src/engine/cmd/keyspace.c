@@ -1,5 +1,6 @@
 /* engine/cmd/keyspace.c: commands about whole databases: counting, listing, scanning, swapping, emptying. */
 #include "engine/cmd/scan_options.h"
+#include "engine/watch.h"
 #include "engine/command_keys.h"
 
 ROAN_COMMAND(dbsize, .arity = 1, .flags = ROAN_CMD_READ | ROAN_CMD_FAST, .acl = ROAN_ACL_KEYSPACE,
@@ -138,6 +139,8 @@ ROAN_COMMAND(swapdb, .arity = 3, .flags = ROAN_CMD_WRITE | ROAN_CMD_FAST,
         roan_call_error(call, "ERR DB index is out of range");
         return;
     }
+    roan_watch_touch_db(call->engine, dbs[0], dbs[1], call->now_ms);
+    roan_watch_touch_db(call->engine, dbs[1], dbs[0], call->now_ms);
     roan_table *tables = dbs[0]->tables;
     dbs[0]->tables = dbs[1]->tables;
     dbs[1]->tables = tables;

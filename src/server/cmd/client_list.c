@@ -1,11 +1,13 @@
 /* server/cmd/client_list.c: CLIENT LIST and INFO: connections as lines of fields.
  *
  * What the engine knows comes from the session, what the transport knows from its describe operation. Fields of features
- * that are not there yet (subscriptions, transactions, tracking) show what a connection without them has.
+ * that are not there yet (subscriptions, tracking) show what a connection without them has.
  */
 #include "server/cmd/client_list.h"
 
 #include "base/macros.h"
+#include "engine/transaction.h"
+#include "engine/watch.h"
 
 #include <stdlib.h>
 
@@ -15,15 +17,17 @@ void roan_client_look(roan_session *session, roan_client_view *ret_view)
     if (session->ops->describe != NULL)
         session->ops->describe(session, &ret_view->info);
     const bool is_set[] = {
-        session->is_monitor,
+        session->modes & ROAN_MODE_MONITOR,
+        session->modes & ROAN_MODE_TRANSACTION,
         session->is_blocked || session->is_paused,
+        roan_watch_is_touched(session),
         session->is_closing,
         ret_view->info.is_unix,
         session->no_evict,
         session->no_touch,
         session->import_source,
     };
-    static const char letters[] = "ObcUeTI";
+    static const char letters[] = "OxbdcUeTI";
     _Static_assert(sizeof letters - 1 == ROAN_COUNT_OF(is_set), "a letter for each");
     char *at = ret_view->flags;
     for (size_t i = 0; i < ROAN_COUNT_OF(is_set); i++)
@@ -39,9 +43,32 @@ static const char *or_empty(const char *text)
     return text != NULL ? text : "";
 }
 
+/* What has been queued since MULTI; what a touched watch has made useless does not count. */
+static const roan_transaction *useful_transaction(const roan_session *session)
+{
+    return session->transaction == NULL || roan_watch_is_touched(session) ? NULL : session->transaction;
+}
+
+static int64_t queued_count(const roan_session *session)
+{
+    const roan_transaction *transaction = useful_transaction(session);
+    if (session->transaction == NULL)
+        return -1;
+    return transaction == NULL ? 0 : (int64_t)transaction->count;
+}
+
+static size_t queued_bytes(const roan_session *session)
+{
+    const roan_transaction *transaction = useful_transaction(session);
+    return transaction == NULL ? 0 : transaction->argument_bytes;
+}
+
+/* Of the request that is being executed. */
 static size_t bytes_of_words(const roan_call *call)
 {
     size_t bytes = 0;
+    while (call->outer != NULL)
+        call = call->outer;
     for (size_t i = 0; i < call->argc; i++)
         bytes += call->argv[i].bytes;
     return bytes;
@@ -53,18 +80,18 @@ static void describe(const roan_call *call, const roan_client_view *view, roan_b
     const roan_session *s = view->session;
     const roan_transport_info *info = &view->info;
     bool is_self = s == call->session;
-    const roan_command *command = is_self ? call->command : s->last_command;
     roan_buffer_printf(text, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s capa=%s db=%u",
                        (unsigned long long)s->id, or_empty(info->peer), or_empty(info->local), info->fd, or_empty(s->name),
                        (long long)((call->now_ms - s->created_ms) / 1000),
                        is_self ? 0 : (long long)((call->now_ms - s->last_command_ms) / 1000), view->flags,
                        s->capa_redirect ? "r" : "", s->db);
-    roan_buffer_printf(text, " sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=0",
-                       info->query_bytes, info->query_free_bytes, is_self ? bytes_of_words(call) : info->argument_bytes);
+    roan_buffer_printf(text, " sub=0 psub=0 ssub=0 multi=%lld watch=%zu qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu",
+                       (long long)queued_count(s), roan_watch_count(s), info->query_bytes, info->query_free_bytes,
+                       is_self ? bytes_of_words(call) : info->argument_bytes, queued_bytes(s));
     roan_buffer_printf(text, " rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=%s redir=-1",
                        info->reply_buffer_bytes, info->reply_buffer_peak, info->reply_buffer_used, info->output_chunks,
                        info->output_bytes, info->total_bytes, info->writable_wanted ? "rw" : "r",
-                       command != NULL ? command->name : "NULL", s->user);
+                       s->last_command != NULL ? s->last_command->name : "NULL", s->user);
     roan_buffer_printf(text, " resp=%u lib-name=%s lib-ver=%s tot-net-in=%llu tot-net-out=%llu tot-cmds=%llu\n",
                        s->out.protocol, or_empty(s->lib_name), or_empty(s->lib_version), (unsigned long long)s->bytes_in,
                        (unsigned long long)s->bytes_out, (unsigned long long)s->commands);
