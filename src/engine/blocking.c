@@ -11,6 +11,7 @@
 #include "base/macros.h"
 #include "engine/command_keys.h"
 #include "engine/effects.h"
+#include "engine/pubsub.h"
 #include "engine/stats.h"
 
 #include <math.h>
@@ -452,7 +453,10 @@ static bool run_again(roan_lane *lane, roan_session *session, roan_waiting *wait
         .request = &request,
         .retry = waiting,
     };
+    roan_talk talk;
+    roan_talk_begin(session, &talk);
     call.command->body(&call);
+    roan_talk_end(session, &talk);
     roan_effects_collect(&call);
     roan_effects_hand_over(lane);
     lane->stats->commands_by_id[call.command->id].failed += call.has_failed;

@@ -18,8 +18,11 @@
 #include "engine/evict.h"
 #include "engine/logs.h"
 #include "engine/monitor.h"
+#include "engine/pubsub.h"
 #include "engine/stats.h"
 #include "engine/transaction.h"
+
+#include <stdio.h>
 
 #define NAME_TABLE_SIZE 2048 /* a power of two, several times the number of top-level commands */
 #define PARK_ROUNDS_MAX 3    /* then the command runs alone, so that it cannot starve */
@@ -243,14 +246,42 @@ static bool refuse_for_state(roan_call *call)
     return (config->maxmemory > 0 && refuse_for_memory(call)) || refuse_for_replicas(call);
 }
 
+/* With RESP2 a message looks like a reply: a session that gets messages may send little. */
+static bool is_for_subscribers(const roan_command *command)
+{
+    switch (command->id) {
+    case ROAN_COMMAND_ID_ping:
+    case ROAN_COMMAND_ID_subscribe:
+    case ROAN_COMMAND_ID_ssubscribe:
+    case ROAN_COMMAND_ID_psubscribe:
+    case ROAN_COMMAND_ID_unsubscribe:
+    case ROAN_COMMAND_ID_sunsubscribe:
+    case ROAN_COMMAND_ID_punsubscribe:
+    case ROAN_COMMAND_ID_quit:
+    case ROAN_COMMAND_ID_reset:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* What a session may not do because of what it is. */
 static bool refuse_for_mode(roan_call *call)
 {
-    uint32_t keyspace = ROAN_CMD_READ | ROAN_CMD_WRITE | ROAN_CMD_MAY_REPLICATE;
-    if (!(call->session->modes & ROAN_MODE_MONITOR) || !(effective_flags(call) & keyspace))
-        return false;
-    refuse_with(call, "ERR Replica can't interact with the keyspace");
-    return true;
+    const roan_session *session = call->session;
+    const uint32_t keyspace = ROAN_CMD_READ | ROAN_CMD_WRITE | ROAN_CMD_MAY_REPLICATE;
+    if (session->modes & ROAN_MODE_SUBSCRIBED && session->out.protocol == 2 && !is_for_subscribers(call->command)) {
+        char text[192];
+        snprintf(text, sizeof text, "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+                                    "are allowed in this context", call->command->name);
+        refuse_with(call, text);
+        return true;
+    }
+    if (session->modes & ROAN_MODE_MONITOR && effective_flags(call) & keyspace) {
+        refuse_with(call, "ERR Replica can't interact with the keyspace");
+        return true;
+    }
+    return false;
 }
 
 /* True when the request was answered with an error instead of being executed. */
@@ -471,6 +502,28 @@ static void apply_reply_mode(roan_session *session, size_t out_bytes_before)
         session->reply_mode = ROAN_REPLY_ON;
 }
 
+static ROAN_ALWAYS_INLINE roan_outcome execute(roan_call *call)
+{
+    roan_session *session = call->session;
+    size_t out_bytes_before = roan_out_bytes(&session->out);
+    if (ROAN_UNLIKELY(refuse(call))) {
+        finish_refusal(call);
+    } else if (ROAN_UNLIKELY(is_paused(call))) {
+        return hold_paused(call);
+    } else if (ROAN_UNLIKELY(is_to_be_queued(call))) {
+        queue(call);
+    } else {
+        if (ROAN_UNLIKELY(run_locked(call) == ROAN_HELD))
+            return ROAN_HELD;
+        count_call(call, out_bytes_before);
+        session->commands += !call->is_blocked; /* counted when its waiting ends */
+    }
+    session->last_command_ms = call->lane->now_ms;
+    if (ROAN_UNLIKELY(session->reply_mode != ROAN_REPLY_ON) && !call->is_blocked)
+        apply_reply_mode(session, out_bytes_before);
+    return call->is_blocked ? ROAN_BLOCKED : ROAN_DONE;
+}
+
 roan_outcome roan_execute(roan_session *session, roan_request *request)
 {
     roan_lane *lane = session->lane;
@@ -489,22 +542,12 @@ roan_outcome roan_execute(roan_session *session, roan_request *request)
     };
     ROAN_VERIFY(engine->lane_count == 1 || atomic_load_explicit(&lane->inside, memory_order_relaxed) != 0);
     session->last_command = call.command;
-    size_t out_bytes_before = roan_out_bytes(&session->out);
-    uint8_t mode_before = session->reply_mode;
-    if (ROAN_UNLIKELY(refuse(&call))) {
-        finish_refusal(&call);
-    } else if (ROAN_UNLIKELY(is_paused(&call))) {
-        return hold_paused(&call);
-    } else if (ROAN_UNLIKELY(is_to_be_queued(&call))) {
-        queue(&call);
-    } else {
-        if (ROAN_UNLIKELY(run_locked(&call) == ROAN_HELD))
-            return ROAN_HELD;
-        count_call(&call, out_bytes_before);
-        session->commands += !call.is_blocked; /* counted when its waiting ends */
-    }
-    session->last_command_ms = lane->now_ms;
-    if (ROAN_UNLIKELY(mode_before | session->reply_mode) && !call.is_blocked)
-        apply_reply_mode(session, out_bytes_before);
-    return call.is_blocked ? ROAN_BLOCKED : ROAN_DONE;
+    roan_talk talk;
+    bool is_special = session->modes | session->reply_mode;
+    if (ROAN_UNLIKELY(is_special)) /* pushes for it wait until its reply is complete */
+        roan_talk_begin(session, &talk);
+    roan_outcome outcome = execute(&call);
+    if (ROAN_UNLIKELY(is_special))
+        roan_talk_end(session, &talk);
+    return outcome;
 }

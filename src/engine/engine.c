@@ -11,6 +11,7 @@
 #include "engine/evict.h"
 #include "engine/expire.h"
 #include "engine/logs.h"
+#include "engine/pubsub.h"
 #include "engine/retire.h"
 #include "engine/stats.h"
 #include "types/element.h"
@@ -53,6 +54,8 @@ static void lane_init(roan_engine *engine, unsigned index, uint64_t seed)
     lane->stats = roan_stats_create();
     lane->ahead = roan_alloc_zero(sizeof *lane->ahead);
     lane->out_pool.count_max = OUT_POOL_CHUNKS_MAX;
+    lane->pubsub = roan_lane_pubsub_create();
+    roan_out_init(&lane->pushes, &lane->out_pool, 2);
     roan_random_seed(&lane->random, seed + index);
     lane->next_work_us = INT64_MAX;
     roan_lane_update_time(lane);
@@ -65,9 +68,11 @@ static void lane_done(roan_lane *lane)
         next = mail->next;
         mail->deliver(mail, lane);
     }
+    roan_pubsub_deliver(lane);
     roan_stats_free(lane->stats);
     roan_free(lane->ahead, sizeof *lane->ahead);
     roan_free(lane->timers, lane->timer_capacity * sizeof *lane->timers);
+    roan_lane_pubsub_free(lane->pubsub);
     roan_out_pool_done(&lane->out_pool);
     roan_buffer_done(&lane->scratch);
     roan_buffer_done(&lane->effects);
@@ -139,6 +144,7 @@ roan_engine *roan_engine_create(const roan_engine_options *options)
     engine->stripes = roan_alloc_aligned(ROAN_CACHE_LINE, engine->stripe_count * sizeof *engine->stripes);
     memset(engine->stripes, 0, engine->stripe_count * sizeof *engine->stripes);
     engine->watches = roan_watches_create(engine);
+    engine->topics = roan_topics_create(engine);
     engine->dbs = roan_alloc_zero((size_t)engine->config.databases * sizeof *engine->dbs);
     engine->lanes = roan_alloc_aligned(ROAN_CACHE_LINE, engine->lane_count * sizeof *engine->lanes);
     memset(engine->lanes, 0, engine->lane_count * sizeof *engine->lanes);
@@ -175,6 +181,7 @@ roan_engine *roan_engine_free(roan_engine *engine)
     roan_retired_free(engine->retired);
     roan_logs_free(engine->logs);
     roan_watches_free(engine->watches);
+    roan_topics_free(engine->topics);
     roan_gate_done(&engine->gate);
     pthread_mutex_destroy(&engine->dbs_lock);
     roan_free(engine->lanes, engine->lane_count * sizeof *engine->lanes);
@@ -286,6 +293,7 @@ static void resume_held_sessions(roan_lane *lane, bool pause_is_over)
 
 void roan_lane_deliver_mail(roan_lane *lane)
 {
+    roan_pubsub_deliver(lane);
     for (roan_mail *mail = roan_mailbox_take(&lane->mailbox), *next; mail != NULL; mail = next) {
         next = mail->next;
         mail->deliver(mail, lane);

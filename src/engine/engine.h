@@ -71,7 +71,12 @@ struct roan_lane {
     roan_session **timers;    /* heap of blocked sessions with a deadline */
     size_t timer_count, timer_capacity;
     roan_out_pool out_pool;
+    struct roan_lane_pubsub *pubsub; /* engine/pubsub.h */
+    roan_session *talking;    /* whose command runs, when it may get pushes or wants no replies; else NULL */
+    roan_out pushes;          /* for it: they follow the reply */
+    roan_out *talk_out;       /* where they are put: `pushes`, or into a reply that is made of pushes */
     roan_mailbox mailbox;
+    roan_mailbox messages;    /* to channels, engine/pubsub.h: looked into more often than the other one */
     _Atomic uint32_t stripe_freed; /* a stripe that sessions of this lane parked at was released */
     size_t held_count;             /* sessions whose next request is held */
     bool is_paused;                /* some of them are held by CLIENT PAUSE */
@@ -117,6 +122,7 @@ struct roan_engine {
     bool active_expire_is_on; /* DEBUG SET-ACTIVE-EXPIRE */
     bool cron_is_paused;      /* DEBUG PAUSE-CRON */
     struct roan_watches *watches; /* engine/watch.h */
+    struct roan_topics *topics;   /* engine/topics.h */
     struct roan_logs *logs;   /* command logs and latency events, engine/logs.h */
     int64_t started_ms;
     size_t startup_bytes;         /* memory in use when it began to serve */
@@ -170,6 +176,12 @@ void roan_lane_update_time_keeping_ticks(roan_lane *lane);
 
 /* Takes and delivers mail, and resumes sessions whose stripe was released. Inside the gate. */
 void roan_lane_deliver_mail(roan_lane *lane);
+/* There is mail; the lane's own thread asks before it sleeps, as nobody wakes it for what it sent to itself. */
+static inline bool roan_lane_has_mail(const roan_lane *lane)
+{
+    return atomic_load_explicit(&lane->mailbox.newest, memory_order_relaxed) != NULL ||
+           atomic_load_explicit(&lane->messages.newest, memory_order_relaxed) != NULL;
+}
 /* Any thread. */
 void roan_lane_send(roan_lane *lane, roan_mail *mail);
 

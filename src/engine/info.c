@@ -26,6 +26,7 @@ void roan_info_read_clients(roan_engine *engine, roan_client_info *ret_info)
         roan_transport_info transport = {0};
         s->ops->describe(s, &transport);
         info.count++;
+        info.subscribed += (s->modes & ROAN_MODE_SUBSCRIBED) != 0;
         info.watching += roan_watch_count(s) > 0;
         info.normal_bytes += transport.total_bytes;
         info.input_max = ROAN_MAX(info.input_max, transport.query_bytes + transport.argument_bytes);

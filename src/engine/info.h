@@ -21,6 +21,7 @@ void roan_info_read_host(const roan_engine *engine, roan_host_info *ret_info);
 
 typedef struct roan_client_info {
     size_t count, blocked, with_deadline, monitors;
+    size_t subscribed;            /* to channels or patterns */
     size_t watching;              /* watch keys, and none of these was touched */
     size_t normal_bytes;          /* memory of their connections */
     size_t input_max, output_max; /* largest buffers now */

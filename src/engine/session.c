@@ -8,6 +8,7 @@
 
 #include "base/macros.h"
 #include "engine/blocking.h"
+#include "engine/pubsub.h"
 #include "engine/transaction.h"
 #include "engine/watch.h"
 
@@ -121,6 +122,7 @@ void roan_session_done(roan_session *session)
     end_monitor(session);
     roan_transaction_end(session);
     roan_watch_done(session);
+    roan_pubsub_end(session);
     lane->held_count -= session->is_held;
     lane->blocked_count -= session->is_paused;
     roan_text_free(session->name);
@@ -141,6 +143,7 @@ void roan_session_reset(roan_session *session)
     roan_engine *engine = session->lane->engine;
     end_monitor(session);
     roan_transaction_end(session);
+    roan_pubsub_end(session);
     roan_text_free(session->name);
     session->name = NULL;
     session->db = 0;

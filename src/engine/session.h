@@ -87,6 +87,7 @@ struct roan_session {
     uint64_t commands, bytes_in, bytes_out;
     roan_transaction *transaction; /* since MULTI; NULL: none */
     roan_watcher *watcher;         /* NULL: it never watched a key */
+    struct roan_subscriptions *subscriptions; /* engine/pubsub.h; NULL: none */
     int64_t soft_limit_since_ms;   /* output above the soft limit since; 0: it is not */
     /* blocked */
     int64_t deadline_us;           /* INT64_MAX: no time limit; wall clock */

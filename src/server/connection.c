@@ -8,6 +8,7 @@
 #include "server/connection.h"
 
 #include "base/macros.h"
+#include "engine/pubsub.h"
 #include "engine/stats.h"
 #include "engine/transaction.h"
 #include "net/address.h"
@@ -490,13 +491,6 @@ static void op_resume(roan_session *session)
 
 /* ---- output ---- */
 
-static void op_output_ready(roan_session *session)
-{
-    roan_connection *connection = roan_connection_of_session(session);
-    roan_connection_mark_dirty(connection);
-    roan_net_wake(connection->worker->net);
-}
-
 static void send_next(roan_connection *connection)
 {
     while (!connection->is_sending && connection->sending != NULL && !connection->is_closing) {
@@ -518,8 +512,9 @@ static void send_next(roan_connection *connection)
 static bool output_is_over_limit(roan_connection *connection, size_t bytes)
 {
     const roan_config *config = &connection->worker->server->engine->config;
-    const roan_output_limit *limit = &config->output_limits[ROAN_CLIENT_NORMAL];
     roan_session *session = &connection->session;
+    bool is_subscribed = session->modes & ROAN_MODE_SUBSCRIBED;
+    const roan_output_limit *limit = &config->output_limits[is_subscribed ? ROAN_CLIENT_PUBSUB : ROAN_CLIENT_NORMAL];
     if (limit->hard_bytes > 0 && bytes >= limit->hard_bytes)
         return true;
     if (limit->soft_bytes == 0 || bytes < limit->soft_bytes) {
@@ -565,6 +560,20 @@ static bool output_may_be_over_limit(const roan_connection *connection)
     return connection->session.out.sealed_bytes > 0 || connection->sending != NULL;
 }
 
+/* ops->output_ready: what is pushed to a client that does not read must not grow until the end of the round, so the limits
+ * are looked at now, and acted upon later: this may run on another thread with the gate shut. The worker's own round ends
+ * with sending what is dirty; only another one's has to be woken. */
+static void op_output_ready(roan_session *session)
+{
+    roan_connection *connection = roan_connection_of_session(session);
+    if (ROAN_UNLIKELY(output_may_be_over_limit(connection)) &&
+        output_is_over_limit(connection, roan_connection_output_bytes(connection)))
+        connection->is_over_limit = session->is_closing = true;
+    roan_connection_mark_dirty(connection);
+    if (ROAN_UNLIKELY(roan_gate_running_lane(session->lane) != session->lane))
+        roan_net_wake(connection->worker->net);
+}
+
 void roan_connection_flush(roan_connection *connection)
 {
     roan_session *session = &connection->session;
@@ -580,7 +589,7 @@ void roan_connection_flush(roan_connection *connection)
             return;
     }
     if (ROAN_UNLIKELY(output_may_be_over_limit(connection)) &&
-        output_is_over_limit(connection, roan_connection_output_bytes(connection))) {
+        (connection->is_over_limit || output_is_over_limit(connection, roan_connection_output_bytes(connection)))) {
         output_limit_reached(connection);
         return;
     }
@@ -629,7 +638,7 @@ size_t roan_connection_memory(const roan_connection *connection)
     size_t output_bytes = roan_connection_output_bytes(connection);
     return sizeof *connection + connection->query.capacity + connection->reader.room * sizeof(roan_slice) +
            connection->reader.text.capacity + (output_bytes > ROAN_OUT_CHUNK_BYTES ? output_bytes : 0) +
-           roan_transaction_bytes(&connection->session);
+           roan_transaction_bytes(&connection->session) + roan_pubsub_bytes(&connection->session);
 }
 
 /* Words of a request that is being received count as arguments, the rest of its bytes as input. */

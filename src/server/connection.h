@@ -38,6 +38,7 @@ struct roan_connection {
     bool is_parsing;       /* in feed(): the batch may run meanwhile */
     bool is_sending;
     bool closes_after_replies, is_closing, is_at_end;
+    bool is_over_limit;    /* its unread replies are too many: to be closed */
     bool has_ended;        /* the peer sends nothing more, but there is still input to execute */
     bool is_unix, is_loopback;
     bool input_is_query;   /* input_at points into `query` */

@@ -221,7 +221,8 @@ static void continue_ready(roan_worker *worker)
 static int64_t sleep_us(roan_worker *worker)
 {
     roan_lane *lane = worker->lane;
-    if (worker->ready != NULL || worker->dirty != NULL || (lane->held_count > 0 && lane->stripe_freed != 0))
+    if (worker->ready != NULL || worker->dirty != NULL || roan_lane_has_mail(lane) ||
+        (lane->held_count > 0 && lane->stripe_freed != 0))
         return 0;
     int64_t until_cron = worker->next_cron_us - lane->now_us;
     int64_t timeout = ROAN_MAX(ROAN_MIN(until_cron, lane->next_work_us - lane->now_us), 0);

@@ -98,7 +98,7 @@ void roan_info_clients(const roan_info *info)
     roan_info_count(info, "client_recent_max_output_buffer", info->clients.output_max);
     roan_info_count(info, "blocked_clients", info->clients.blocked);
     roan_info_text(info, "tracking_clients", "0");
-    roan_info_text(info, "pubsub_clients", "0");
+    roan_info_count(info, "pubsub_clients", info->clients.subscribed);
     roan_info_count(info, "watching_clients", info->clients.watching);
     roan_info_count(info, "clients_in_timeout_table", info->clients.with_deadline);
     roan_info_count(info, "total_watched_keys", roan_watches_count(info->engine));

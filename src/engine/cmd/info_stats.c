@@ -2,6 +2,7 @@
 #include "engine/cmd/info_sections.h"
 
 #include "base/macros.h"
+#include "engine/topics.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,10 +46,18 @@ static void write_expired_and_evicted(const roan_info *info)
     roan_info_count(info, "keyspace_misses", stats->misses);
 }
 
+static void write_topics(const roan_info *info)
+{
+    roan_topics *topics = info->engine->topics;
+    roan_info_count(info, "pubsub_channels", roan_topics_count(topics, ROAN_TOPIC_CHANNEL));
+    roan_info_count(info, "pubsub_patterns", roan_topics_count(topics, ROAN_TOPIC_PATTERN));
+    roan_info_count(info, "pubsubshard_channels", roan_topics_count(topics, ROAN_TOPIC_SHARD_CHANNEL));
+}
+
 static void write_absent_features(const roan_info *info)
 {
     static const char *const names[] = {
-        "pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks",
+        "latest_fork_usec", "total_forks",
         "migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses",
         "active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time", "current_active_defrag_time",
         "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes",
@@ -101,6 +110,7 @@ void roan_info_stats(const roan_info *info)
     roan_info_text(info, "sync_partial_ok", "0");
     roan_info_text(info, "sync_partial_err", "0");
     write_expired_and_evicted(info);
+    write_topics(info);
     write_absent_features(info);
     write_errors_and_io(info);
     write_loops(info);

@@ -242,12 +242,17 @@ static bool has_letters(const char *letters, roan_slice wanted)
     return true;
 }
 
+static roan_client_type type_of(const roan_session *session)
+{
+    return session->modes & ROAN_MODE_SUBSCRIBED ? ROAN_CLIENT_TYPE_PUBSUB : ROAN_CLIENT_TYPE_NORMAL;
+}
+
 static bool holds(const roan_client_condition *condition, unsigned kind, const roan_client_view *view, int64_t now_ms)
 {
     const roan_session *session = view->session;
     switch (kind) {
     case ROAN_CLIENT_TYPE:
-        return condition->number == ROAN_CLIENT_TYPE_NORMAL; /* nothing else connects yet */
+        return condition->number == (int64_t)type_of(session);
     case ROAN_CLIENT_USER:
         return text_is(session->user, condition->text);
     case ROAN_CLIENT_ADDR:

@@ -1,11 +1,12 @@
 /* server/cmd/client_list.c: CLIENT LIST and INFO: connections as lines of fields.
  *
  * What the engine knows comes from the session, what the transport knows from its describe operation. Fields of features
- * that are not there yet (subscriptions, tracking) show what a connection without them has.
+ * that are not there yet (tracking) show what a connection without them has.
  */
 #include "server/cmd/client_list.h"
 
 #include "base/macros.h"
+#include "engine/pubsub.h"
 #include "engine/transaction.h"
 #include "engine/watch.h"
 
@@ -18,6 +19,7 @@ void roan_client_look(roan_session *session, roan_client_view *ret_view)
         session->ops->describe(session, &ret_view->info);
     const bool is_set[] = {
         session->modes & ROAN_MODE_MONITOR,
+        session->modes & ROAN_MODE_SUBSCRIBED,
         session->modes & ROAN_MODE_TRANSACTION,
         session->is_blocked || session->is_paused,
         roan_watch_is_touched(session),
@@ -27,7 +29,7 @@ void roan_client_look(roan_session *session, roan_client_view *ret_view)
         session->no_touch,
         session->import_source,
     };
-    static const char letters[] = "OxbdcUeTI";
+    static const char letters[] = "OPxbdcUeTI";
     _Static_assert(sizeof letters - 1 == ROAN_COUNT_OF(is_set), "a letter for each");
     char *at = ret_view->flags;
     for (size_t i = 0; i < ROAN_COUNT_OF(is_set); i++)
@@ -85,7 +87,9 @@ static void describe(const roan_call *call, const roan_client_view *view, roan_b
                        (long long)((call->now_ms - s->created_ms) / 1000),
                        is_self ? 0 : (long long)((call->now_ms - s->last_command_ms) / 1000), view->flags,
                        s->capa_redirect ? "r" : "", s->db);
-    roan_buffer_printf(text, " sub=0 psub=0 ssub=0 multi=%lld watch=%zu qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu",
+    roan_buffer_printf(text, " sub=%zu psub=%zu ssub=%zu multi=%lld watch=%zu qbuf=%zu qbuf-free=%zu argv-mem=%zu "
+                       "multi-mem=%zu", roan_pubsub_count(s, ROAN_TOPIC_CHANNEL),
+                       roan_pubsub_count(s, ROAN_TOPIC_PATTERN), roan_pubsub_count(s, ROAN_TOPIC_SHARD_CHANNEL),
                        (long long)queued_count(s), roan_watch_count(s), info->query_bytes, info->query_free_bytes,
                        is_self ? bytes_of_words(call) : info->argument_bytes, queued_bytes(s));
     roan_buffer_printf(text, " rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=%s redir=-1",

@@ -163,6 +163,14 @@ ROAN_COMMAND(hello, .arity = -1,
 
 /* ---- the rest ---- */
 
+/* Among messages a reply looks like one. */
+static void reply_as_message(roan_call *call)
+{
+    roan_out_array(call->out, 2);
+    roan_out_bulk_text(call->out, "pong");
+    roan_out_bulk(call->out, call->argc == 2 ? call->argv[1] : ROAN_LITERAL(""));
+}
+
 ROAN_COMMAND(ping, .arity = -1, .flags = ROAN_CMD_FAST, .lock = ROAN_LOCK_L,
              .group = ROAN_GROUP_CONNECTION, .since = "1.0.0", .complexity = "O(1)",
              .summary = "Answers PONG, or with the given message: is the server there?",
@@ -171,6 +179,8 @@ ROAN_COMMAND(ping, .arity = -1, .flags = ROAN_CMD_FAST, .lock = ROAN_LOCK_L,
 {
     if (call->argc > 2)
         roan_call_arity_error(call);
+    else if (call->session->modes & ROAN_MODE_SUBSCRIBED && call->out->protocol == 2)
+        reply_as_message(call);
     else if (call->argc == 2)
         roan_out_bulk(call->out, call->argv[1]);
     else
