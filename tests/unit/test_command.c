@@ -559,7 +559,7 @@ static void every_row_is_sound(ROAN_MAYBE_UNUSED void **state)
             fail_msg("%s: the summary is a sentence", command->name);
         if (command->lock == ROAN_LOCK_K && !roan_command_has_keys(command))
             fail_msg("%s: locks keys and has none", command->name);
-        if (command->lock == ROAN_LOCK_L && specs > 0)
+        if (command->lock == ROAN_LOCK_L && roan_command_has_keys(command))
             fail_msg("%s: has keys and no lock", command->name);
         if ((command->flags & ROAN_CMD_WRITE) && (command->flags & ROAN_CMD_READ))
             fail_msg("%s: reads only and writes", command->name);

@@ -169,6 +169,8 @@ static void note_effect(void *context, unsigned db, size_t argc, const roan_slic
 {
     (void)context;
     (void)db;
+    if (roan_slice_is(argv[0], "MULTI") || roan_slice_is(argv[0], "EXEC"))
+        return; /* the frame of several */
     size_t at = strlen(effects);
     for (size_t i = 0; i < argc; i++)
         at += (size_t)snprintf(effects + at, sizeof effects - at, "%s%.*s", i == 0 ? (at == 0 ? "" : "; ") : " ",

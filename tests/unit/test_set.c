@@ -17,6 +17,8 @@ static void record(void *context, unsigned db, size_t argc, const roan_slice *ar
 {
     (void)db;
     recorder *r = context;
+    if (roan_slice_is(argv[0], "MULTI") || roan_slice_is(argv[0], "EXEC"))
+        return; /* the frame of several */
     assert_true(r->count < EFFECTS_MAX);
     r->argc[r->count] = argc;
     size_t at = 0;
