@@ -57,18 +57,24 @@ typedef struct roan_place {
 
 /* ---- finding keys ---- */
 
-/* The key in argv[index], for reading: counts a hit or miss and refreshes its LRU/LFU clock. An expired key is absent
- * (and deleted). Returns place->entry != NULL. */
+/* The key in argv[index], for reading: counts a hit or miss (which is a keyspace event) and refreshes its LRU/LFU clock. An
+ * expired key is absent (and deleted). Returns place->entry != NULL. */
 bool roan_call_find_read(roan_call *call, size_t index, roan_place *place);
 
 /* The same for writing: no hit or miss is counted; the clock is refreshed. */
 bool roan_call_find_write(roan_call *call, size_t index, roan_place *place);
 
-/* Neither counts nor touches (OBJECT, EXISTS-like introspection, TYPE of the reference's NOTOUCH look-ups). */
+/* Neither counts nor touches. */
 bool roan_call_find_quiet(roan_call *call, size_t index, roan_place *place);
 
-/* Counts, but does not touch the clock: EXISTS, TYPE. */
+/* Counts, but does not touch the clock: EXISTS, TYPE, TTL. */
 bool roan_call_find_read_untouched(roan_call *call, size_t index, roan_place *place);
+
+/* Counts, but neither touches nor tells of a miss: OBJECT. */
+bool roan_call_find_unheard(roan_call *call, size_t index, roan_place *place);
+
+/* For a key that was found in another way: counts a hit or a miss, and tells of the miss. */
+bool roan_call_note_reading(roan_call *call, const roan_place *place);
 
 /* Any name in any database; its stripe must be held (declared by a key spec, or the call is class X). */
 bool roan_call_find_in(roan_call *call, roan_db *db, roan_slice name, roan_place *place);

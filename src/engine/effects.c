@@ -7,6 +7,7 @@
 
 #include "base/macros.h"
 #include "engine/blocking.h"
+#include "engine/notify.h"
 #include "engine/watch.h"
 
 /* ---- collecting ---- */
@@ -115,17 +116,14 @@ static ROAN_ALWAYS_INLINE void tell_sessions(roan_call *call, const roan_place *
 
 void roan_call_changed(roan_call *call, const roan_place *place, unsigned event_class, const char *event)
 {
-    (void)event_class; /* events are delivered when keyspace notifications exist */
-    (void)event;
     call->dirty++;
-    tell_sessions(call, place);
+    roan_call_changed_event(call, place, event_class, event);
 }
 
 void roan_call_changed_event(roan_call *call, const roan_place *place, unsigned event_class, const char *event)
 {
-    (void)event_class;
-    (void)event;
     tell_sessions(call, place);
+    roan_notify(call->lane, place->db, event_class, event, place->name);
 }
 
 void roan_call_db_changed(roan_call *call, const roan_db *db)
@@ -147,16 +145,14 @@ void roan_effects_deleted(roan_lane *lane, roan_db *db, const roan_table *table,
                           const char *event)
 {
     const roan_slice argv[] = {ROAN_LITERAL("UNLINK"), key};
-    (void)event_class;
-    (void)event;
     tell_sessions_of(lane, db, (uint32_t)(table - db->tables), key, true);
+    roan_notify(lane, db, event_class, event, key);
     roan_effects_given(lane, db, ROAN_COUNT_OF(argv), argv);
 }
 
 void roan_effects_event(roan_lane *lane, roan_db *db, roan_slice key, bool is_gone, unsigned event_class, const char *event)
 {
-    (void)event_class;
-    (void)event;
+    roan_notify(lane, db, event_class, event, key);
     tell_sessions_of(lane, db, roan_key_slot(key) & (lane->engine->stripe_count - 1), key, is_gone);
 }
 

@@ -75,6 +75,7 @@ static void lane_done(roan_lane *lane)
     roan_lane_pubsub_free(lane->pubsub);
     roan_out_pool_done(&lane->out_pool);
     roan_buffer_done(&lane->scratch);
+    roan_buffer_done(&lane->event_channel);
     roan_buffer_done(&lane->effects);
     roan_buffer_done(&lane->waiter_name);
 }
@@ -293,11 +294,11 @@ static void resume_held_sessions(roan_lane *lane, bool pause_is_over)
 
 void roan_lane_deliver_mail(roan_lane *lane)
 {
-    roan_pubsub_deliver(lane);
     for (roan_mail *mail = roan_mailbox_take(&lane->mailbox), *next; mail != NULL; mail = next) {
         next = mail->next;
         mail->deliver(mail, lane);
     }
+    roan_pubsub_deliver(lane); /* behind answers to who waited: what he is told of his own doing comes later */
     if (lane->held_count == 0)
         return;
     bool pause_is_over = lane->is_paused && !roan_engine_is_paused(lane->engine, lane->now_ms);

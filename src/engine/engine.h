@@ -74,6 +74,7 @@ struct roan_lane {
     struct roan_lane_pubsub *pubsub; /* engine/pubsub.h */
     roan_session *talking;    /* whose command runs, when it may get pushes or wants no replies; else NULL */
     roan_out pushes;          /* for it: they follow the reply */
+    roan_buffer event_channel; /* engine/notify.c */
     roan_out *talk_out;       /* where they are put: `pushes`, or into a reply that is made of pushes */
     roan_mailbox mailbox;
     roan_mailbox messages;    /* to channels, engine/pubsub.h: looked into more often than the other one */

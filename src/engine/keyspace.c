@@ -9,6 +9,7 @@
 #include "engine/evict.h"
 #include "engine/expire.h"
 #include "engine/logs.h"
+#include "engine/notify.h"
 #include "engine/stats.h"
 #include "engine/watch.h"
 #include "types/table_inside.h"
@@ -127,14 +128,29 @@ static void touch(roan_call *call, roan_entry *entry)
         roan_entry_touch(call->engine, call->lane, entry);
 }
 
+static ROAN_ALWAYS_INLINE bool count_reading(roan_call *call, const roan_place *place)
+{
+    if (place->entry != NULL) {
+        call->lane->stats->hits++;
+        return true;
+    }
+    call->lane->stats->misses++;
+    return false;
+}
+
+bool roan_call_note_reading(roan_call *call, const roan_place *place)
+{
+    if (count_reading(call, place))
+        return true;
+    roan_notify(call->lane, place->db, ROAN_EVENT_KEY_MISS, "keymiss", place->name);
+    return false;
+}
+
 bool roan_call_find_read(roan_call *call, size_t index, roan_place *place)
 {
     find(call, index, place);
-    if (place->entry == NULL) {
-        call->lane->stats->misses++;
+    if (!roan_call_note_reading(call, place))
         return false;
-    }
-    call->lane->stats->hits++;
     touch(call, place->entry);
     return true;
 }
@@ -142,8 +158,7 @@ bool roan_call_find_read(roan_call *call, size_t index, roan_place *place)
 bool roan_call_find_read_untouched(roan_call *call, size_t index, roan_place *place)
 {
     find(call, index, place);
-    *(place->entry == NULL ? &call->lane->stats->misses : &call->lane->stats->hits) += 1;
-    return place->entry != NULL;
+    return roan_call_note_reading(call, place);
 }
 
 bool roan_call_find_write(roan_call *call, size_t index, roan_place *place)
@@ -153,6 +168,12 @@ bool roan_call_find_write(roan_call *call, size_t index, roan_place *place)
         return false;
     touch(call, place->entry);
     return true;
+}
+
+bool roan_call_find_unheard(roan_call *call, size_t index, roan_place *place)
+{
+    find(call, index, place);
+    return count_reading(call, place);
 }
 
 bool roan_call_find_quiet(roan_call *call, size_t index, roan_place *place)
@@ -195,6 +216,7 @@ void roan_place_put(roan_call *call, roan_place *place, roan_entry *entry)
         roan_table_insert(place->table, place->hash, &place->spot, entry);
         place->entry = entry;
         call->lane->stats->keys_created++;
+        roan_notify(call->lane, place->db, ROAN_EVENT_NEW, "new", place->name);
         return;
     }
     entry->clock = old->clock;

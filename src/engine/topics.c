@@ -32,6 +32,7 @@ struct roan_topics {
     roan_hash_set patterns;
     uint64_t pattern_epoch;
     _Atomic size_t pattern_count;
+    _Atomic size_t subscriptions; /* of all kinds */
     bool needs_locks;
 };
 
@@ -135,6 +136,7 @@ uint64_t roan_topics_join(roan_lane *lane, roan_topic_kind kind, roan_slice name
 {
     roan_topics *topics = lane->engine->topics;
     uint64_t epoch, bit = UINT64_C(1) << lane->index;
+    atomic_fetch_add_explicit(&topics->subscriptions, 1, memory_order_relaxed);
     if (kind == ROAN_TOPIC_PATTERN) {
         lock_patterns(topics, true);
         topic *joined = find_or_add(&topics->patterns, kind, name, hash);
@@ -158,6 +160,7 @@ uint64_t roan_topics_leave(roan_lane *lane, roan_topic_kind kind, roan_slice nam
 {
     roan_topics *topics = lane->engine->topics;
     uint64_t epoch, to_clear = is_last ? UINT64_C(1) << lane->index : 0;
+    atomic_fetch_sub_explicit(&topics->subscriptions, 1, memory_order_relaxed);
     if (kind == ROAN_TOPIC_PATTERN) {
         lock_patterns(topics, true);
         drop_subscriber(&topics->patterns, find(&topics->patterns, kind, name, hash), to_clear);
@@ -205,6 +208,11 @@ void roan_topics_lock_audience(roan_topics *topics, roan_topic_kind kind, roan_s
 }
 
 /* ---- asking ---- */
+
+bool roan_topics_are_used(const roan_topics *topics)
+{
+    return atomic_load_explicit(&topics->subscriptions, memory_order_relaxed) != 0;
+}
 
 size_t roan_topics_subscribers(roan_topics *topics, roan_topic_kind kind, roan_slice name, uint64_t hash)
 {

@@ -43,6 +43,9 @@ void roan_topics_lock_audience(roan_topics *topics, roan_topic_kind kind, roan_s
                                roan_audience *ret_audience);
 void roan_topics_unlock(roan_topics *topics, uint64_t hash);
 
+/* Anybody subscribes to anything: a quick look. */
+bool roan_topics_are_used(const roan_topics *topics);
+
 /* How many subscribe to exactly this name. */
 size_t roan_topics_subscribers(roan_topics *topics, roan_topic_kind kind, roan_slice name, uint64_t hash);
 /* How many channels, or patterns, have subscribers. */

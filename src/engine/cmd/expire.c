@@ -129,7 +129,7 @@ ROAN_COMMAND(pexpireat, .arity = -3, .flags = ROAN_CMD_WRITE | ROAN_CMD_FAST, .l
 static void reply_time(roan_call *call, int64_t base_ms, int64_t unit_ms)
 {
     roan_place place;
-    if (!roan_call_find_quiet(call, 1, &place)) {
+    if (!roan_call_find_read_untouched(call, 1, &place)) {
         roan_out_integer(call->out, -2);
         return;
     }

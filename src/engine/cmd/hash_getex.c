@@ -78,7 +78,7 @@ static bool begin_reading(roan_call *call, roan_hash_edit *edit)
 {
     if (!roan_hash_edit_begin(call, edit))
         return false;
-    *(edit->is_new ? &call->lane->stats->misses : &call->lane->stats->hits) += 1;
+    roan_call_note_reading(call, &edit->place);
     return true;
 }
 

@@ -80,6 +80,13 @@ ROAN_COMMAND(type, .arity = 2, .flags = ROAN_CMD_READ | ROAN_CMD_FAST, .lock = R
 
 /* ---- renaming ---- */
 
+/* A key that is replaced by another goes first: the other one is a new key then, and told as such. */
+static void make_room(roan_call *call, roan_place *target, bool exists)
+{
+    if (exists)
+        roan_place_delete(call, target, call->engine->config.lazyfree_lazy_server_del);
+}
+
 static void rename_key(roan_call *call, bool only_if_free)
 {
     roan_place source, target;
@@ -98,7 +105,7 @@ static void rename_key(roan_call *call, bool only_if_free)
     int64_t expiry_ms = roan_place_expiry(&source);
     roan_entry *entry = roan_place_take(call, &source);
     uint32_t clock = entry->clock;
-    roan_call_find_write(call, 2, &target);
+    make_room(call, &target, roan_call_find_write(call, 2, &target));
     entry = roan_entry_move(roan_table_arena(target.table), source.table->arena, entry, call->argv[2],
                             expiry_ms != ROAN_EXPIRY_NONE, expiry_ms);
     roan_place_put(call, &target, entry);
@@ -221,6 +228,7 @@ ROAN_COMMAND(copy, .arity = -3, .flags = ROAN_CMD_WRITE | ROAN_CMD_DENY_OOM, .lo
         roan_out_integer(call->out, 0);
         return;
     }
+    make_room(call, &target, target.entry != NULL);
     bool expires = entry->flags & ROAN_ENTRY_EXPIRES;
     roan_entry *copy = roan_entry_copy(roan_table_arena(target.table), entry, call->argv[2], expires, expires ? roan_entry_expiry(entry) : 0);
     roan_place_put(call, &target, copy);

@@ -17,7 +17,7 @@ ROAN_SUBCOMMAND(object, encoding, .arity = 3, .flags = ROAN_CMD_READ, .lock = RO
                 .arguments = "key:key", .tips = "nondeterministic_output")
 {
     roan_place place;
-    if (roan_call_find_quiet(call, 2, &place))
+    if (roan_call_find_unheard(call, 2, &place))
         roan_out_bulk_text(call->out, roan_entry_encoding_name(place.entry));
     else
         roan_out_null(call->out);
@@ -30,7 +30,7 @@ ROAN_SUBCOMMAND(object, refcount, .arity = 3, .flags = ROAN_CMD_READ, .lock = RO
                 .arguments = "key:key", .tips = "nondeterministic_output")
 {
     roan_place place;
-    if (roan_call_find_quiet(call, 2, &place))
+    if (roan_call_find_unheard(call, 2, &place))
         roan_out_integer(call->out, 1);
     else
         roan_out_null(call->out);
@@ -43,7 +43,7 @@ ROAN_SUBCOMMAND(object, idletime, .arity = 3, .flags = ROAN_CMD_READ, .lock = RO
                 .arguments = "key:key", .tips = "nondeterministic_output")
 {
     roan_place place;
-    if (!roan_call_find_quiet(call, 2, &place))
+    if (!roan_call_find_unheard(call, 2, &place))
         roan_out_null(call->out);
     else if (roan_policy_is_lfu(call->engine->config.maxmemory_policy))
         roan_call_error(call, "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when "
@@ -59,7 +59,7 @@ ROAN_SUBCOMMAND(object, freq, .arity = 3, .flags = ROAN_CMD_READ, .lock = ROAN_L
                 .arguments = "key:key", .tips = "nondeterministic_output")
 {
     roan_place place;
-    if (!roan_call_find_quiet(call, 2, &place))
+    if (!roan_call_find_unheard(call, 2, &place))
         roan_out_null(call->out);
     else if (!roan_policy_is_lfu(call->engine->config.maxmemory_policy))
         roan_call_error(call, "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note "

@@ -101,7 +101,7 @@ ROAN_COMMAND(set, .arity = -3, .flags = ROAN_CMD_WRITE | ROAN_CMD_DENY_OOM, .loc
         options = (roan_set_options){.expiry_ms = ROAN_EXPIRY_NONE};
     else if (!roan_set_options_parse(call, 3, ROAN_OPTIONS_OF_SET, &options))
         return;
-    roan_call_find_write(call, 1, &place);
+    (options.get ? roan_call_find_read : roan_call_find_write)(call, 1, &place);
     if (options.get && !roan_call_is_type(call, &place, ROAN_TYPE_STRING))
         return;
     bool holds = condition_holds(call, &options, &place);
@@ -182,7 +182,7 @@ ROAN_COMMAND(getset, .arity = 3, .flags = ROAN_CMD_WRITE | ROAN_CMD_DENY_OOM | R
              .arguments = "key:key value")
 {
     roan_place place;
-    roan_call_find_write(call, 1, &place);
+    roan_call_find_read(call, 1, &place);
     if (!roan_call_is_type(call, &place, ROAN_TYPE_STRING))
         return;
     reply_string(call, &place);
