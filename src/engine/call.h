@@ -79,6 +79,9 @@ bool roan_call_note_reading(roan_call *call, const roan_place *place);
 /* Any name in any database; its stripe must be held (declared by a key spec, or the call is class X). */
 bool roan_call_find_in(roan_call *call, roan_db *db, roan_slice name, roan_place *place);
 
+/* The same in the session's database, counted and touched as by roan_call_find_read. */
+bool roan_call_find_name_read(roan_call *call, roan_slice name, roan_place *place);
+
 /* For commands with many keys: every ROAN_AHEAD_KEYS-th time (i counts from 0) reads ahead the keys argv[first + i * step]
  * and those that follow, up to argc. Finding them afterwards costs neither a hash nor a wait for memory. */
 #define ROAN_AHEAD_KEYS 16

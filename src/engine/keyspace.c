@@ -146,13 +146,19 @@ bool roan_call_note_reading(roan_call *call, const roan_place *place)
     return false;
 }
 
-bool roan_call_find_read(roan_call *call, size_t index, roan_place *place)
+/* Counts a hit or miss and refreshes the clock. */
+static bool note_read(roan_call *call, const roan_place *place)
 {
-    find(call, index, place);
     if (!roan_call_note_reading(call, place))
         return false;
     touch(call, place->entry);
     return true;
+}
+
+bool roan_call_find_read(roan_call *call, size_t index, roan_place *place)
+{
+    find(call, index, place);
+    return note_read(call, place);
 }
 
 bool roan_call_find_read_untouched(roan_call *call, size_t index, roan_place *place)
@@ -189,6 +195,12 @@ bool roan_call_find_in(roan_call *call, roan_db *db, roan_slice name, roan_place
     locate(call, db, name, hash, roan_key_slot(name) & (engine->stripe_count - 1), place);
     expire_if_due(call, place);
     return place->entry != NULL;
+}
+
+bool roan_call_find_name_read(roan_call *call, roan_slice name, roan_place *place)
+{
+    ROAN_IGNORE(roan_call_find_in(call, call->db, name, place)); /* looked at next */
+    return note_read(call, place);
 }
 
 bool roan_call_is_type(roan_call *call, const roan_place *place, roan_type type)

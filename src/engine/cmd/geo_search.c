@@ -9,10 +9,10 @@
  * Results without an order come as they are found, which is the order of the reference.
  */
 #include "engine/cmd/geo.h"
+
+#include "base/sort.h"
 #include "engine/command_keys.h"
 #include "types/geohash_shape.h"
-
-#include <stdlib.h>
 
 #define VERTICES_MIN 3
 
@@ -290,76 +290,39 @@ static void find_all(geo_search *search, roan_value value)
 
 /* ---- order ---- */
 
-static int compare_nearest(const void *left, const void *right)
+static int compare_found(const search_result *a, const search_result *b)
+{
+    return a->found < b->found ? -1 : a->found > b->found;
+}
+
+static int compare_nearest(const void *left, const void *right, ROAN_MAYBE_UNUSED void *context)
 {
     const search_result *a = left, *b = right;
     if (a->distance_m != b->distance_m)
         return a->distance_m < b->distance_m ? -1 : 1;
-    return a->found < b->found ? -1 : a->found > b->found;
+    return compare_found(a, b);
 }
 
-static int compare_farthest(const void *left, const void *right)
+static int compare_farthest(const void *left, const void *right, ROAN_MAYBE_UNUSED void *context)
 {
     const search_result *a = left, *b = right;
     if (a->distance_m != b->distance_m)
         return a->distance_m > b->distance_m ? -1 : 1;
-    return a->found < b->found ? -1 : a->found > b->found;
-}
-
-typedef int compare_fn(const void *a, const void *b);
-
-static void swap_results(search_result *a, search_result *b)
-{
-    search_result kept = *a;
-    *a = *b;
-    *b = kept;
-}
-
-/* A heap of the first `count` results, the last in order on top. */
-static void sink(search_result *heap, size_t at, size_t count, compare_fn *compare)
-{
-    for (;;) {
-        size_t child = 2 * at + 1;
-        if (child >= count)
-            return;
-        child += child + 1 < count && compare(&heap[child + 1], &heap[child]) > 0;
-        if (compare(&heap[at], &heap[child]) >= 0)
-            return;
-        swap_results(&heap[at], &heap[child]);
-        at = child;
-    }
-}
-
-/* Moves the first `count` of all results in order to the front, in any order. */
-static void select_first(geo_search *search, size_t count, compare_fn *compare)
-{
-    search_result *results = search->results;
-    for (size_t i = count / 2; i-- > 0;)
-        sink(results, i, count, compare);
-    for (size_t i = count; i < search->result_count; i++) {
-        if (compare(&results[i], &results[0]) < 0) {
-            swap_results(&results[i], &results[0]);
-            sink(results, 0, count, compare);
-        }
-    }
+    return compare_found(a, b);
 }
 
 /* Sorts and cuts as asked. */
 static void arrange(geo_search *search)
 {
-    size_t count = search->result_count;
-    bool is_cut = search->count > 0 && (uint64_t)search->count < count;
-    if (is_cut)
-        count = (size_t)search->count;
+    size_t count = search->result_count, wanted = count;
+    if (search->count > 0 && (uint64_t)search->count < count)
+        wanted = (size_t)search->count;
     if (search->order == UNSORTED && search->count > 0 && !search->is_any)
         search->order = NEAREST_FIRST;
-    if (search->order != UNSORTED && count > 0) {
-        compare_fn *compare = search->order == NEAREST_FIRST ? compare_nearest : compare_farthest;
-        if (is_cut)
-            select_first(search, count, compare);
-        qsort(search->results, count, sizeof *search->results, compare);
-    }
-    search->result_count = count;
+    if (search->order != UNSORTED)
+        roan_sort_first(search->results, count, sizeof *search->results, wanted,
+                        search->order == NEAREST_FIRST ? compare_nearest : compare_farthest, NULL);
+    search->result_count = wanted;
 }
 
 /* ---- answering ---- */
