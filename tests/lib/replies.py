@@ -216,12 +216,6 @@ def is_encoding(command, replies):
         ["b'listpack'", "b'quicklist'"], ["b'hashtable'", "b'listpack'"], ["b'listpack'", "b'skiplist'"])
 
 
-def is_huge_count(command, replies):
-    """XAUTOCLAIM of the reference asks for memory for COUNT; whether it gets so much depends on the machine."""
-    return command[0] == b"XAUTOCLAIM" and any(b"Insufficient memory" in (reply.value or b"") for reply in replies
-                                               if reply.kind == "error")
-
-
 def is_lowest_rank(command, replies):
     """Redis 7.0 takes a RANK whose opposite is no number."""
     return command[0] == b"LPOS" and b"-9223372036854775808" in command
@@ -258,7 +252,7 @@ def every(identity):
 KNOWN = ((is_missing_getex, redis), (is_start_only, redis), (is_missing_bits, redis), (is_embedding, every),
          (is_scan_type, redis), (is_scan_cursor, redis), (is_wording, redis),
          (is_encoding, old_redis), (is_negative_offset, redis), (is_stream_info, redis),
-         (is_printing, redis), (is_lowest_rank, old_redis), (is_huge_count, every))
+         (is_printing, redis), (is_lowest_rank, old_redis))
 
 
 def is_known(command, replies, identities):
