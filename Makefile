@@ -46,6 +46,8 @@ test-interop: all
 ## bench: measure speed and memory against other servers on this machine
 bench: all
 	@$(PYTHON) -B bench/bench.py
+	@$(PYTHON) -B bench/bench_types.py
+	@$(PYTHON) -B bench/latency.py
 
 ## asan: run the suites (or ONLY=unit,wire) under AddressSanitizer and UBSan
 asan: build-asan/build.ninja

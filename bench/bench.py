@@ -90,7 +90,8 @@ def build_floor(options):
     return None
 
 
-def make_targets(options):
+def make_servers(options):
+    """Roan in its variants, and the peers."""
     targets = []
     if os.path.exists(options.roan):
         command = shlex.quote(os.path.abspath(options.roan)) + " server --port {port} --save ''"
@@ -101,13 +102,27 @@ def make_targets(options):
             targets.append(Target(name, command + VARIANTS[variant], SERVER_CPU))
     else:
         print("bench.py: there is no %s; measuring the others" % options.roan)
+    return targets + [Target(name, command, SERVER_CPU) for name, command in parse_peers(options)]
+
+
+def make_targets(options):
+    """The servers, and the floor before the peers."""
+    servers = make_servers(options)
+    peers = [target for target in servers if not target.name.startswith("roan")]
     floor = build_floor(options)
+    floors = []
     for kind in ("epoll", "uring") if floor else ():
         command = "%s %s {port} %d" % (shlex.quote(os.path.abspath(floor)), kind, VALUE_BYTES)
-        targets.append(Target("floor-" + kind, command, SERVER_CPU, is_floor=True))
-    for name, command in parse_peers(options):
-        targets.append(Target(name, command, SERVER_CPU))
-    return targets
+        floors.append(Target("floor-" + kind, command, SERVER_CPU, is_floor=True))
+    return servers[:len(servers) - len(peers)] + floors + peers
+
+
+def need_two_cpus():
+    """One for the server, one for the load; ends the run at a signal with everything stopped."""
+    if os.cpu_count() < 2 or not {SERVER_CPU, LOAD_CPU} <= os.sched_getaffinity(0):
+        sys.exit("bench.py: needs CPU %d for the server and CPU %d for the load" % (SERVER_CPU, LOAD_CPU))
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
 
 
 def find_generator(options):
@@ -331,10 +346,7 @@ def leave(number, _):
 
 def main():
     options = parse_arguments()
-    if os.cpu_count() < 2 or not {SERVER_CPU, LOAD_CPU} <= os.sched_getaffinity(0):
-        sys.exit("bench.py: needs CPU %d for the server and CPU %d for the load" % (SERVER_CPU, LOAD_CPU))
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGINT, leave)
+    need_two_cpus()
     targets = make_targets(options)
     generator = find_generator(options)
     cells, memory, versions = {}, {}, {}
