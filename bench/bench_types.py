@@ -5,9 +5,9 @@
     bench_types.py --peer 'valkey|valkey-server --port {port} --save ""' --json types.json
     bench_types.py --only cpu --tests zadd,zrank --quick
 
-The method is bench.py's: every server alone on CPU 0, the load on CPU 1, CPU time as the kernel accounted it, rounds over
-all servers in turn, medians. Before each measurement the server is emptied and filled with what the test needs, so that
-every pop finds an element. Pipeline depth 16, 50 connections and 64-byte values, unless a test says otherwise.
+The method is bench.py's: every server alone on CPU 0, the load on CPU 1, CPU time as the kernel accounted it, rounds
+over all servers in turn, medians. Before each measurement the server is emptied and filled with what the test needs,
+so that every pop finds an element. Pipeline depth 16, 50 connections and 64-byte values, unless a test says otherwise.
 """
 
 import argparse

@@ -36,7 +36,8 @@ COMMANDS_AHEAD = 10                 # commands sent before their answers are wai
 VALUE = b"x" * 32
 
 PROBES = [encode(words) for words in (
-    ("SET", "probe:s", "value"), ("GET", "probe:s"), ("HSET", "probe:h", "field", "value"), ("HGET", "probe:h", "field"),
+    ("SET", "probe:s", "value"), ("GET", "probe:s"),
+    ("HSET", "probe:h", "field", "value"), ("HGET", "probe:h", "field"),
     ("SADD", "probe:t", "member"), ("ZADD", "probe:z", "1", "member"), ("ZSCORE", "probe:z", "member"),
     ("LPUSH", "probe:l", "element"), ("RPOP", "probe:l"))]
 
