@@ -17,6 +17,7 @@ KEYS = {
     "hll": [b"p1", b"p2", b"p3"],
     "geo": [b"g1", b"g2"],
 }
+APART = {"geo": "zset", "zset": "geo"}  # whole numbers as places lie on each other: distances would be equal
 ALL_KEYS = [key for keys in KEYS.values() for key in keys]
 INTEGERS = [b"0", b"1", b"-1", b"2", b"10", b"-10", b"100", b"12345", b"9223372036854775807",
             b"-9223372036854775808", b"9223372036854775806", b"4294967296", b"2147483647", b"-2147483649"]
@@ -41,7 +42,9 @@ class Pieces:
         return self.random.random() < probability
 
     def key(self, kind="string"):
-        return self.random.choice(ALL_KEYS if self.chance(0.05) else KEYS[kind])
+        if self.chance(0.95):
+            return self.random.choice(KEYS[kind])
+        return self.random.choice([key for key in ALL_KEYS if key not in KEYS.get(APART.get(kind), ())])
 
     def keys(self, most=4, kind="string"):
         return [self.key(kind) for _ in range(self.random.randint(1, most))]
@@ -55,7 +58,8 @@ class Pieces:
     def two_keys(self):
         """A source and a destination, mostly of one type."""
         keys = KEYS[self.random.choice(list(KEYS))]
-        return [self.random.choice(keys), self.any_key() if self.chance(0.2) else self.random.choice(keys)]
+        others = [key for key in ALL_KEYS if key not in KEYS["geo"] + KEYS["zset"]]
+        return [self.random.choice(keys), self.random.choice(others if self.chance(0.2) else keys)]
 
     def value(self):
         kind = self.random.randrange(8)
