@@ -555,6 +555,7 @@ static void serve_queue(roan_lane *lane, waiter_queue *queue)
 
 void roan_blocking_serve_slowly(roan_lane *lane)
 {
+    roan_lane_update_time_keeping_ticks(lane); /* what has come may be past its time by now */
     while (lane->ready_queues != NULL) {
         waiter_queue *queue = lane->ready_queues;
         lane->ready_queues = queue->next_ready;

@@ -398,10 +398,17 @@ static void run_body(roan_call *call)
         roan_monitor_feed(call);
 }
 
+/* It looks at keys that nobody has named. */
+static bool touches_any_key(const roan_command *command)
+{
+    return command->id == ROAN_COMMAND_ID_scan || command->id == ROAN_COMMAND_ID_randomkey;
+}
+
 /* What follows when all that happens at once has happened, still under its locks. */
 static void finish_unit(roan_call *call)
 {
-    roan_effects_hand_over(call->lane);
+    if (ROAN_UNLIKELY(call->lane->effect_count > 0))
+        roan_effects_hand_over_slowly(call->lane, !touches_any_key(call->command));
     roan_blocking_serve(call->lane);
 }
 

@@ -86,18 +86,18 @@ static const char *hand_over_one(roan_engine *engine, const char *at)
     return at;
 }
 
-void roan_effects_hand_over_slowly(roan_lane *lane)
+void roan_effects_hand_over_slowly(roan_lane *lane, bool is_one)
 {
     roan_engine *engine = lane->engine;
     const char *at = lane->effects.data, *end = at + lane->effects.bytes, *first = at;
     const roan_slice begin[] = {ROAN_LITERAL("MULTI")}, commit[] = {ROAN_LITERAL("EXEC")};
     unsigned db = (unsigned)read_size(&first);
-    bool is_several = lane->effect_count > 1;
-    if (is_several)
+    bool is_framed = is_one && lane->effect_count > 1;
+    if (is_framed)
         engine->on_effect(engine->effect_context, db, 1, begin);
     while (at < end)
         at = hand_over_one(engine, at);
-    if (is_several)
+    if (is_framed)
         engine->on_effect(engine->effect_context, db, 1, commit);
     lane->effects.bytes = 0;
     lane->effect_count = 0;

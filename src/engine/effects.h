@@ -23,10 +23,11 @@ void roan_effects_given(roan_lane *lane, const roan_db *db, size_t argc, const r
 /* A body has ended: collects its effects. Under its locks. */
 void roan_effects_collect(roan_call *call);
 
-/* The unit has ended: hands over what was collected. Under its locks. */
-void roan_effects_hand_over_slowly(roan_lane *lane);
+/* The unit has ended: hands over what was collected. Under its locks. `is_one`: the effects belong together; those of what
+ * SCAN found expired do not. */
+void roan_effects_hand_over_slowly(roan_lane *lane, bool is_one);
 static inline void roan_effects_hand_over(roan_lane *lane)
 {
     if (ROAN_UNLIKELY(lane->effect_count > 0))
-        roan_effects_hand_over_slowly(lane);
+        roan_effects_hand_over_slowly(lane, true);
 }

@@ -81,6 +81,42 @@ static void what_expires_on_the_way_belongs_to_the_unit(void **state)
     harness_close(&h);
 }
 
+static void what_a_scan_finds_expired_does_not_belong_together(void **state)
+{
+    (void)state;
+    harness h;
+    harness_open(&h, 1);
+    h.engine->active_expire_is_on = false;
+    harness_run(&h, "MSET", "a", "1", "b", "1");
+    harness_run(&h, "PEXPIRE", "a", "10");
+    harness_run(&h, "PEXPIRE", "b", "10");
+    roan_clock_advance(&h.clock, 20000);
+    roan_lane_update_time(&h.engine->lanes[0]);
+    h.engine->on_effect = note_effect;
+    harness_run(&h, "SCAN", "0");
+    assert_non_null(strstr(effects, "0 UNLINK a\n"));
+    assert_non_null(strstr(effects, "0 UNLINK b\n"));
+    assert_null(strstr(effects, "MULTI"));
+    effects[0] = '\0';
+    harness_close(&h);
+}
+
+static void a_message_is_an_effect(void **state)
+{
+    (void)state;
+    harness h;
+    harness_open(&h, 1);
+    h.engine->on_effect = note_effect;
+    harness_run(&h, "PUBLISH", "x", "y");
+    expect_effects("0 PUBLISH x y\n");
+    harness_run(&h, "MULTI");
+    harness_run(&h, "SPUBLISH", "x", "y");
+    harness_run(&h, "SET", "k", "v");
+    harness_run(&h, "EXEC");
+    expect_effects("0 MULTI\n0 SPUBLISH x y\n0 SET k v\n0 EXEC\n");
+    harness_close(&h);
+}
+
 static void a_transaction_takes_no_memory_when_it_is_over(void **state)
 {
     (void)state;
@@ -276,6 +312,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exec_hands_over_one_unit),
         cmocka_unit_test(what_expires_on_the_way_belongs_to_the_unit),
+        cmocka_unit_test(what_a_scan_finds_expired_does_not_belong_together),
+        cmocka_unit_test(a_message_is_an_effect),
         cmocka_unit_test(a_transaction_takes_no_memory_when_it_is_over),
         cmocka_unit_test(money_is_neither_made_nor_lost),
     };
