@@ -79,7 +79,7 @@ class HashMaker(Pieces):
         options = self.some_of([self.random.choice(["FNX", "FXX"])], ["KEEPTTL"], self.expiry_option(),
                                self.expiry_option(), [self.random.choice(["NX", "XX", "BOGUS"])])
         pairs = self.field_pairs()
-        count = len(pairs) // 2 if self.chance(0.95) else self.count()
+        count = len(pairs) // 2 if self.chance(0.95) else self.pick_count()
         return ["HSETEX", self.key("hash")] + options + ["FIELDS", count] + pairs
 
     def make_hgetdel(self):
