@@ -13,6 +13,7 @@
 #include "engine/effects.h"
 #include "engine/pubsub.h"
 #include "engine/stats.h"
+#include "engine/tracking.h"
 
 #include <math.h>
 #include <sched.h>
@@ -53,7 +54,8 @@ struct roan_waiting {
     roan_lane *lane;
     roan_waiting *next_stale;
     bool is_stale;         /* in its lane's list of those with links to take out */
-    bool is_far, wakes_without_key, null_array, no_touch, import_source;
+    bool is_far, wakes_without_key, null_array, no_touch, import_source, caching_given;
+    roan_tracker *tracker; /* the session's, or NULL */
     uint8_t protocol;
     roan_type type;
     uint32_t db;
@@ -146,8 +148,10 @@ static void close_queue_if_unused(roan_engine *engine, waiter_queue *queue)
 
 static void drop_reference(roan_waiting *waiting)
 {
-    if (atomic_fetch_sub_explicit(&waiting->references, 1, memory_order_acq_rel) == 1)
-        roan_free(waiting, waiting->bytes);
+    if (atomic_fetch_sub_explicit(&waiting->references, 1, memory_order_acq_rel) != 1)
+        return;
+    roan_tracker_unref(waiting->tracker);
+    roan_free(waiting, waiting->bytes);
 }
 
 static void link_in(roan_lane *lane, waiter_link *link, roan_slice key)
@@ -331,6 +335,10 @@ static void describe_session(roan_waiting *waiting, roan_session *session)
     waiting->protocol = session->out.protocol;
     waiting->no_touch = session->no_touch;
     waiting->import_source = session->import_source;
+    waiting->caching_given = session->caching_given;
+    waiting->tracker = session->tracker;
+    if (waiting->tracker != NULL)
+        roan_tracker_ref(waiting->tracker);
 }
 
 void roan_call_block_on_keys(roan_call *call, const roan_block *block)
@@ -456,6 +464,7 @@ static bool run_again(roan_lane *lane, roan_session *session, roan_waiting *wait
     roan_talk talk;
     roan_talk_begin(session, &talk);
     call.command->body(&call);
+    roan_tracking_note_reads(&call);
     roan_talk_end(session, &talk);
     roan_effects_collect(&call);
     roan_effects_hand_over(lane);
@@ -496,7 +505,11 @@ static bool serve_by_mail(roan_lane *lane, roan_waiting *waiting)
                           .is_authenticated = true,
                           .is_embedded = true,
                           .no_touch = waiting->no_touch,
-                          .import_source = waiting->import_source};
+                          .import_source = waiting->import_source,
+                          .caching_given = waiting->caching_given,
+                          .tracker = waiting->tracker};
+    roan_tracking_hold hold;
+    roan_tracking_hold_begin(lane, &hold, waiting->lane, waiting->session_id);
     roan_out_init(&proxy.out, &lane->out_pool, waiting->protocol);
     bool is_answered = run_again(lane, &proxy, waiting);
     if (is_answered) {
@@ -507,6 +520,7 @@ static bool serve_by_mail(roan_lane *lane, roan_waiting *waiting)
         atomic_store_explicit(&waiting->state, SERVED, memory_order_release);
         roan_lane_send(waiting->lane, &answer->mail);
     }
+    roan_tracking_hold_end(lane);
     roan_out_done(&proxy.out);
     return is_answered;
 }

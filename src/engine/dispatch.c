@@ -20,6 +20,7 @@
 #include "engine/monitor.h"
 #include "engine/pubsub.h"
 #include "engine/stats.h"
+#include "engine/tracking.h"
 #include "engine/transaction.h"
 
 #include <stdio.h>
@@ -216,6 +217,8 @@ static uint32_t effective_flags(const roan_call *call)
 static bool refuse_for_memory(roan_call *call)
 {
     roan_evict_result result = roan_evict_to_limit(call->lane);
+    if (call->session->modes & ROAN_MODE_TRACKED && call->session->reply_mode == ROAN_REPLY_ON)
+        roan_talk_flush(call->session); /* what went is news from before the command */
     if (result != ROAN_EVICT_FAILED || !(effective_flags(call) & ROAN_CMD_DENY_OOM))
         return false;
     refuse_with(call, "OOM command not allowed when used memory > 'maxmemory'.");
@@ -392,6 +395,7 @@ static void count_call(roan_call *call, size_t out_bytes_before)
 static void run_body(roan_call *call)
 {
     call->command->body(call);
+    roan_tracking_note_reads(call);
     roan_effects_collect(call);
     if (ROAN_UNLIKELY(atomic_load_explicit(&call->engine->monitor_count, memory_order_relaxed) > 0) &&
         !(call->command->flags & (ROAN_CMD_SKIP_MONITOR | ROAN_CMD_ADMIN)))
@@ -549,6 +553,8 @@ roan_outcome roan_execute(roan_session *session, roan_request *request)
     };
     ROAN_VERIFY(engine->lane_count == 1 || atomic_load_explicit(&lane->inside, memory_order_relaxed) != 0);
     session->last_command = call.command;
+    if (ROAN_UNLIKELY(engine->tracking_is_used))
+        roan_tracking_limit(lane);
     roan_talk talk;
     bool is_special = session->modes | session->reply_mode;
     if (ROAN_UNLIKELY(is_special)) /* pushes for it wait until its reply is complete */
@@ -556,5 +562,7 @@ roan_outcome roan_execute(roan_session *session, roan_request *request)
     roan_outcome outcome = execute(&call);
     if (ROAN_UNLIKELY(is_special))
         roan_talk_end(session, &talk);
+    if (ROAN_UNLIKELY(session->caching_given) && outcome == ROAN_DONE)
+        roan_tracking_command_ended(session, call.command);
     return outcome;
 }

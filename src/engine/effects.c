@@ -8,6 +8,7 @@
 #include "base/macros.h"
 #include "engine/blocking.h"
 #include "engine/notify.h"
+#include "engine/tracking.h"
 #include "engine/watch.h"
 
 /* ---- collecting ---- */
@@ -110,6 +111,8 @@ static ROAN_ALWAYS_INLINE void tell_sessions(roan_call *call, const roan_place *
 {
     if (ROAN_UNLIKELY(roan_stripe_is_watched(call->engine, place->stripe)))
         roan_watch_touch(call->engine, place->db, place->name, place->hash, place->stripe, place->entry == NULL);
+    if (ROAN_UNLIKELY(call->engine->tracking_is_used))
+        roan_tracking_changed(call->lane, call->session->id, place->name, place->hash, place->stripe);
     if (ROAN_UNLIKELY(roan_blocking_is_used(call->engine)))
         roan_blocking_key_changed(call->lane, place->db->number, place->stripe, place->name);
 }
@@ -135,8 +138,14 @@ void roan_call_db_changed(roan_call *call, const roan_db *db)
 static void tell_sessions_of(roan_lane *lane, const roan_db *db, uint32_t stripe, roan_slice key, bool is_gone)
 {
     roan_engine *engine = lane->engine;
-    if (ROAN_UNLIKELY(roan_stripe_is_watched(engine, stripe)))
-        roan_watch_touch(engine, db, key, roan_hash(&engine->table_context.secret, key.data, key.bytes), stripe, is_gone);
+    bool is_watched = roan_stripe_is_watched(engine, stripe);
+    if (ROAN_UNLIKELY(is_watched || engine->tracking_is_used)) {
+        uint64_t hash = roan_hash(&engine->table_context.secret, key.data, key.bytes);
+        if (is_watched)
+            roan_watch_touch(engine, db, key, hash, stripe, is_gone);
+        if (engine->tracking_is_used)
+            roan_tracking_changed(lane, 0, key, hash, stripe);
+    }
     if (ROAN_UNLIKELY(roan_blocking_is_used(engine)))
         roan_blocking_key_changed(lane, db->number, stripe, key);
 }

@@ -14,6 +14,7 @@
 #include "engine/pubsub.h"
 #include "engine/retire.h"
 #include "engine/stats.h"
+#include "engine/tracking.h"
 #include "types/element.h"
 #include "engine/watch.h"
 
@@ -146,6 +147,7 @@ roan_engine *roan_engine_create(const roan_engine_options *options)
     memset(engine->stripes, 0, engine->stripe_count * sizeof *engine->stripes);
     engine->watches = roan_watches_create(engine);
     engine->topics = roan_topics_create(engine);
+    roan_tracking_init(engine);
     engine->dbs = roan_alloc_zero((size_t)engine->config.databases * sizeof *engine->dbs);
     engine->lanes = roan_alloc_aligned(ROAN_CACHE_LINE, engine->lane_count * sizeof *engine->lanes);
     memset(engine->lanes, 0, engine->lane_count * sizeof *engine->lanes);
@@ -174,6 +176,7 @@ roan_engine *roan_engine_free(roan_engine *engine)
         return NULL;
     for (unsigned i = 0; i < engine->lane_count; i++)
         lane_done(&engine->lanes[i]);
+    roan_tracking_done(engine);
     roan_blocking_done(engine);
     for (int64_t i = 0; i < engine->config.databases; i++)
         db_free(engine, engine->dbs[i]);
@@ -340,6 +343,7 @@ void roan_lane_cron(roan_lane *lane)
     roan_out_pool_trim(&lane->out_pool);
     roan_engine_note_memory(engine);
     roan_lane_work(lane);
+    roan_tracking_limit(lane);
     if (lane->dirty > 0) {
         atomic_fetch_add_explicit(&engine->dirty, lane->dirty, memory_order_relaxed);
         lane->dirty = 0;

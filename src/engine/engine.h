@@ -56,6 +56,12 @@ typedef struct roan_host {
  * in this version unless a test does. Called under the locks of the change, in order per key. */
 typedef void (*roan_effect_fn)(void *context, unsigned db, size_t argc, const roan_slice *argv);
 
+/* Prefixes of client tracking, sorted by name; engine/broadcast.h. */
+typedef struct roan_prefix_list {
+    struct roan_prefix **items;
+    size_t count, capacity;
+} roan_prefix_list;
+
 struct roan_lane {
     _Alignas(ROAN_CACHE_LINE) _Atomic uint32_t inside; /* the gate's view of this lane */
     _Atomic uint64_t epoch;   /* in which it entered, see engine/retire.h; 0: outside */
@@ -77,7 +83,7 @@ struct roan_lane {
     roan_buffer event_channel; /* engine/notify.c */
     roan_out *talk_out;       /* where they are put: `pushes`, or into a reply that is made of pushes */
     roan_mailbox mailbox;
-    roan_mailbox messages;    /* to channels, engine/pubsub.h: looked into more often than the other one */
+    roan_mailbox messages;    /* to channels, and of changed keys (engine/pubsub.h, tracking.h): looked into more often */
     _Atomic uint32_t stripe_freed; /* a stripe that sessions of this lane parked at was released */
     size_t held_count;             /* sessions whose next request is held */
     bool is_paused;                /* some of them are held by CLIENT PAUSE */
@@ -86,6 +92,10 @@ struct roan_lane {
     struct roan_waiter_queue *ready_queues, *ready_queues_last; /* of keys that the running call changed, engine/blocking.h */
     struct roan_waiting *stale_waiting; /* ended, but not yet out of all queues */
     roan_buffer waiter_name;
+    struct roan_tracking_hold *tracking_hold; /* engine/tracking.h; NULL: none */
+    roan_tracker *ended_trackers;  /* of sessions that ended, not yet out of everything */
+    unsigned tracking_effort;      /* times in a row that too many keys were recorded */
+    bool broadcast_is_pending;     /* changed keys were collected, engine/broadcast.h */
     struct roan_keys_ahead *ahead; /* of the call that runs, engine/call.h */
     roan_buffer scratch;      /* for one command at a time */
     roan_buffer effects;      /* of the call that runs, or of the transaction; see engine/effects.c */
@@ -124,6 +134,11 @@ struct roan_engine {
     bool cron_is_paused;      /* DEBUG PAUSE-CRON */
     struct roan_watches *watches; /* engine/watch.h */
     struct roan_topics *topics;   /* engine/topics.h */
+    bool tracking_is_used;        /* somebody has used CLIENT TRACKING; changed with the gate shut */
+    _Atomic uint32_t tracking_clients;
+    _Atomic uint64_t tracked_keys; /* recorded in all stripes, engine/tracking.h */
+    roan_table_context tracked_context;
+    roan_prefix_list prefixes;    /* of BCAST mode; changed with the gate shut */
     struct roan_logs *logs;   /* command logs and latency events, engine/logs.h */
     int64_t started_ms;
     size_t startup_bytes;         /* memory in use when it began to serve */

@@ -27,6 +27,8 @@ typedef struct roan_stripe {
     _Atomic uint64_t parked_lanes;                    /* lanes to tell at the next release, by bit */
     struct roan_waiters *waiters;                     /* who waits for keys of the stripe, engine/blocking.h; NULL: nobody yet */
     _Atomic uint32_t watched_keys;                    /* see engine/watch.h */
+    _Atomic uint32_t tracked_keys;                    /* how many `tracked` has, see engine/tracking.h */
+    struct roan_tracked *tracked;                     /* NULL: none yet */
 } roan_stripe;
 
 #define ROAN_STRIPES_PER_CALL_MAX 64 /* a command that needs more runs alone */

@@ -405,6 +405,12 @@ static void wake_lanes(roan_lane *running, uint64_t lanes)
     }
 }
 
+void roan_pubsub_mail(roan_lane *running, roan_lane *to, roan_mail *mail)
+{
+    if (roan_mailbox_push(&to->messages, mail))
+        wake_lanes(running, UINT64_C(1) << to->index);
+}
+
 size_t roan_publish(roan_lane *lane, roan_topic_kind kind, roan_slice channel, roan_slice text)
 {
     roan_engine *engine = lane->engine;
@@ -437,7 +443,7 @@ void roan_talk_begin(roan_session *session, roan_talk *ret_talk)
     lane->talking = session;
 }
 
-void roan_talk_end(roan_session *session, roan_talk *talk)
+void roan_talk_flush(roan_session *session)
 {
     roan_lane *lane = session->lane;
     roan_pubsub_deliver(lane);
@@ -448,6 +454,12 @@ void roan_talk_end(roan_session *session, roan_talk *talk)
         roan_out_chunk_free(&lane->out_pool, chunk);
         chunk = next;
     }
+}
+
+void roan_talk_end(roan_session *session, roan_talk *talk)
+{
+    roan_lane *lane = session->lane;
+    roan_talk_flush(session);
     lane->talking = talk->outer;
     lane->pushes = talk->outer_pushes;
     lane->talk_out = talk->outer_out;

@@ -47,6 +47,9 @@ static inline void roan_pubsub_deliver(roan_lane *lane)
         roan_pubsub_deliver_slowly(lane);
 }
 
+/* Sends something that is delivered in order with messages: mail->deliver gets the lane. Any lane. */
+void roan_pubsub_mail(roan_lane *running, roan_lane *to, roan_mail *mail);
+
 /* A session's command runs: from _begin to _end, what is pushed to the session waits behind its reply. Nested: a command
  * may serve another session's. Needed when the session has subscriptions or wants no replies. */
 typedef struct roan_talk {
@@ -56,6 +59,9 @@ typedef struct roan_talk {
 
 void roan_talk_begin(roan_session *session, roan_talk *ret_talk);
 void roan_talk_end(roan_session *session, roan_talk *talk);
+
+/* What was pushed so far stands before the reply, which has not begun. */
+void roan_talk_flush(roan_session *session);
 
 /* Where to confirm subscriptions: that is done even for who wants no replies (then a talk is on). Messages may stand among
  * the confirmations, unless these are part of something larger. */

@@ -9,6 +9,7 @@
 #include "base/macros.h"
 #include "engine/blocking.h"
 #include "engine/pubsub.h"
+#include "engine/tracking.h"
 #include "engine/transaction.h"
 #include "engine/watch.h"
 
@@ -123,6 +124,7 @@ void roan_session_done(roan_session *session)
     roan_transaction_end(session);
     roan_watch_done(session);
     roan_pubsub_end(session);
+    roan_tracking_end(session);
     lane->held_count -= session->is_held;
     lane->blocked_count -= session->is_paused;
     roan_text_free(session->name);
@@ -144,6 +146,7 @@ void roan_session_reset(roan_session *session)
     end_monitor(session);
     roan_transaction_end(session);
     roan_pubsub_end(session);
+    roan_tracking_off(session);
     roan_text_free(session->name);
     session->name = NULL;
     session->db = 0;
@@ -157,6 +160,7 @@ void roan_session_reset(roan_session *session)
 void roan_session_close(roan_session *session, bool after_replies)
 {
     session->is_closing = true;
+    roan_tracking_closes(session);
     session->is_gone = session->is_gone || !after_replies;
     session->ops->close(session, after_replies);
 }
@@ -186,6 +190,7 @@ void roan_session_unblock(roan_session *session, roan_unblock_reason reason)
     session->lane->blocked_count--;
     session->on_unblock(session, reason);
     session->commands++;
+    session->caching_given = false;
     if (session->reply_mode != ROAN_REPLY_ON) { /* CLIENT REPLY: only OFF, or SKIP of the command that ends here */
         roan_out_rollback(&session->out, out_bytes_before);
         if (session->reply_mode == ROAN_REPLY_SKIP_THIS)

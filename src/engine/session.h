@@ -21,6 +21,7 @@ typedef struct roan_session roan_session;
 typedef struct roan_waiting roan_waiting;         /* engine/blocking.h */
 typedef struct roan_transaction roan_transaction; /* engine/transaction.h */
 typedef struct roan_watcher roan_watcher;         /* engine/watch.h */
+typedef struct roan_tracker roan_tracker;         /* engine/tracking.h */
 
 /* What CLIENT LIST shows of a connection. */
 typedef struct roan_transport_info {
@@ -54,6 +55,7 @@ enum {
     ROAN_MODE_MONITOR = 1,
     ROAN_MODE_TRANSACTION = 2, /* between MULTI and EXEC */
     ROAN_MODE_SUBSCRIBED = 4,
+    ROAN_MODE_TRACKED = 8,     /* has a tracker: may be sent news of changed keys */
 };
 
 typedef enum roan_unblock_reason { ROAN_UNBLOCK_TIMEOUT, ROAN_UNBLOCK_ERROR, ROAN_UNBLOCK_SERVED, ROAN_UNBLOCK_CLOSED } roan_unblock_reason;
@@ -78,6 +80,7 @@ struct roan_session {
     bool is_paused;                /* it is held by CLIENT PAUSE and counts as blocked */
     bool is_gone;                  /* closed at once: not listed or counted any more */
     bool no_evict, no_touch, import_source, capa_redirect;
+    bool caching_given;            /* CLIENT CACHING was said for the command that runs next */
     bool is_embedded;              /* not a connection: never evicted, limited or listed */
     uint8_t park_rounds;           /* times in a row that its request found a stripe busy */
     char *name, *lib_name, *lib_version; /* NULL: not set */
@@ -87,6 +90,7 @@ struct roan_session {
     uint64_t commands, bytes_in, bytes_out;
     roan_transaction *transaction; /* since MULTI; NULL: none */
     roan_watcher *watcher;         /* NULL: it never watched a key */
+    roan_tracker *tracker;         /* NULL: it never tracked, and nobody redirected to it */
     struct roan_subscriptions *subscriptions; /* engine/pubsub.h; NULL: none */
     int64_t soft_limit_since_ms;   /* output above the soft limit since; 0: it is not */
     /* blocked */

@@ -10,6 +10,7 @@
 #include "base/macros.h"
 #include "engine/pubsub.h"
 #include "engine/stats.h"
+#include "engine/broadcast.h"
 #include "engine/transaction.h"
 #include "net/address.h"
 #include "server/client_memory.h"
@@ -122,6 +123,7 @@ void roan_connection_close_now(roan_connection *connection)
     if (connection->is_closing)
         return;
     connection->is_closing = connection->session.is_closing = connection->session.is_gone = true;
+    roan_tracking_closes(&connection->session);
     roan_client_memory_forget(connection);
     if (connection->session.is_blocked)
         roan_session_unblock(&connection->session, ROAN_UNBLOCK_CLOSED);
@@ -593,6 +595,7 @@ void roan_connection_flush(roan_connection *connection)
         output_limit_reached(connection);
         return;
     }
+    roan_broadcast_flush(connection->worker->lane); /* who hears of the reply can rely on it that the news are on their way */
     if (!connection->is_sending && session->out.first != NULL) {
         take_output(connection);
         send_next(connection);

@@ -9,6 +9,7 @@
 #include "server/server.h"
 
 #include "base/macros.h"
+#include "engine/broadcast.h"
 #include "engine/stats.h"
 #include "server/client_memory.h"
 #include "server/crash.h"
@@ -271,6 +272,7 @@ static void run_round(roan_worker *worker, roan_net_event *events)
     run_cron(worker);
     if (ROAN_UNLIKELY(lane->next_work_us <= lane->now_us))
         roan_lane_work(lane);
+    roan_broadcast_flush(lane);
     flush_dirty(worker);
     roan_stats_record_loop(lane->stats, ns_since(lane, start), commands_before);
 }

@@ -97,7 +97,8 @@ void roan_info_clients(const roan_info *info)
     roan_info_count(info, "client_recent_max_input_buffer", info->clients.input_max);
     roan_info_count(info, "client_recent_max_output_buffer", info->clients.output_max);
     roan_info_count(info, "blocked_clients", info->clients.blocked);
-    roan_info_text(info, "tracking_clients", "0");
+    roan_info_count(info, "tracking_clients",
+                    atomic_load_explicit(&info->engine->tracking_clients, memory_order_relaxed));
     roan_info_count(info, "pubsub_clients", info->clients.subscribed);
     roan_info_count(info, "watching_clients", info->clients.watching);
     roan_info_count(info, "clients_in_timeout_table", info->clients.with_deadline);

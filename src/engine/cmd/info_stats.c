@@ -2,6 +2,7 @@
 #include "engine/cmd/info_sections.h"
 
 #include "base/macros.h"
+#include "engine/broadcast.h"
 #include "engine/topics.h"
 
 #include <stdlib.h>
@@ -60,10 +61,17 @@ static void write_absent_features(const roan_info *info)
         "latest_fork_usec", "total_forks",
         "migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses",
         "active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time", "current_active_defrag_time",
-        "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes",
     };
     for (size_t i = 0; i < ROAN_COUNT_OF(names); i++)
         roan_info_text(info, names[i], "0");
+}
+
+static void write_tracking(const roan_info *info)
+{
+    const roan_engine *engine = info->engine;
+    roan_info_count(info, "tracking_total_keys", atomic_load_explicit(&engine->tracked_keys, memory_order_relaxed));
+    roan_info_count(info, "tracking_total_items", roan_tracking_items(engine));
+    roan_info_count(info, "tracking_total_prefixes", roan_broadcast_count(engine));
 }
 
 static void write_errors_and_io(const roan_info *info)
@@ -112,6 +120,7 @@ void roan_info_stats(const roan_info *info)
     write_expired_and_evicted(info);
     write_topics(info);
     write_absent_features(info);
+    write_tracking(info);
     write_errors_and_io(info);
     write_loops(info);
     roan_info_count(info, "acl_access_denied_auth", info->stats->acl_denied_auth);

@@ -1,7 +1,8 @@
 /* engine/cmd/keyspace.c: commands about whole databases: counting, listing, scanning, swapping, emptying. */
 #include "engine/cmd/scan_options.h"
-#include "engine/watch.h"
 #include "engine/command_keys.h"
+#include "engine/tracking.h"
+#include "engine/watch.h"
 
 ROAN_COMMAND(dbsize, .arity = 1, .flags = ROAN_CMD_READ | ROAN_CMD_FAST, .acl = ROAN_ACL_KEYSPACE,
              .lock = ROAN_LOCK_X, .group = ROAN_GROUP_SERVER, .since = "1.0.0",
@@ -177,6 +178,7 @@ ROAN_COMMAND(flushdb, .arity = -1, .flags = ROAN_CMD_WRITE,
         return;
     call->dirty += roan_db_clear(call->engine, call->db, is_async);
     roan_call_db_changed(call, call->db);
+    roan_tracking_flushed(call->engine);
     roan_call_force_effect(call);
     roan_out_ok(call->out);
 }
@@ -200,6 +202,7 @@ ROAN_COMMAND(flushall, .arity = -1, .flags = ROAN_CMD_WRITE,
         call->dirty += roan_db_clear(call->engine, db, is_async);
         roan_call_db_changed(call, db);
     }
+    roan_tracking_flushed(call->engine);
     roan_call_force_effect(call);
     roan_out_ok(call->out);
 }

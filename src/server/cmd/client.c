@@ -279,11 +279,15 @@ ROAN_SUBCOMMAND(client, help, .arity = 2, .flags = ROAN_CMD_LOADING | ROAN_CMD_S
                 .complexity = "O(1)", .summary = "Lists the subcommands of CLIENT.")
 {
     static const char *const lines[] = {
+        "CACHING (YES|NO)",
+        "    Whether what the next command reads is tracked, in the modes OPTIN and OPTOUT.",
         "CAPA <name> [<name> ...]",
         "    Says what this client understands. Names that are not known are ignored:",
         "    REDIRECT: it follows a REDIRECT reply to another server.",
         "GETNAME",
         "    The name of this connection.",
+        "GETREDIR",
+        "    The number of the connection that gets this one's tracking messages.",
         "ID",
         "    The number of this connection.",
         "IMPORT-SOURCE (ON|OFF)",
@@ -323,6 +327,10 @@ ROAN_SUBCOMMAND(client, help, .arity = 2, .flags = ROAN_CMD_LOADING | ROAN_CMD_S
         "    Tells which library this client uses.",
         "SETNAME <name>",
         "    Names this connection; an empty name takes it away.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [PREFIX <prefix> ...]] [OPTIN|OPTOUT] [NOLOOP]",
+        "    Whether this connection is told when keys that it has read (BCAST: that have a prefix) change.",
+        "TRACKINGINFO",
+        "    How this connection tracks keys.",
         "UNBLOCK <id> [TIMEOUT|ERROR]",
         "    Ends the waiting of a connection as if its time were over, or with an error.",
         "UNPAUSE",

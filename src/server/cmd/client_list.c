@@ -1,12 +1,12 @@
 /* server/cmd/client_list.c: CLIENT LIST and INFO: connections as lines of fields.
  *
- * What the engine knows comes from the session, what the transport knows from its describe operation. Fields of features
- * that are not there yet (tracking) show what a connection without them has.
+ * What the engine knows comes from the session, what the transport knows from its describe operation.
  */
 #include "server/cmd/client_list.h"
 
 #include "base/macros.h"
 #include "engine/pubsub.h"
+#include "engine/tracking.h"
 #include "engine/transaction.h"
 #include "engine/watch.h"
 
@@ -17,11 +17,15 @@ void roan_client_look(roan_session *session, roan_client_view *ret_view)
     *ret_view = (roan_client_view){.session = session};
     if (session->ops->describe != NULL)
         session->ops->describe(session, &ret_view->info);
+    const roan_tracker *tracker = roan_tracking_of(session);
     const bool is_set[] = {
         session->modes & ROAN_MODE_MONITOR,
         session->modes & ROAN_MODE_SUBSCRIBED,
         session->modes & ROAN_MODE_TRANSACTION,
         session->is_blocked || session->is_paused,
+        tracker != NULL,
+        tracker != NULL && atomic_load_explicit(&tracker->is_redirect_broken, memory_order_relaxed),
+        tracker != NULL && tracker->is_broadcast,
         roan_watch_is_touched(session),
         session->is_closing,
         ret_view->info.is_unix,
@@ -29,7 +33,7 @@ void roan_client_look(roan_session *session, roan_client_view *ret_view)
         session->no_touch,
         session->import_source,
     };
-    static const char letters[] = "OPxbdcUeTI";
+    static const char letters[] = "OPxbtRBdcUeTI";
     _Static_assert(sizeof letters - 1 == ROAN_COUNT_OF(is_set), "a letter for each");
     char *at = ret_view->flags;
     for (size_t i = 0; i < ROAN_COUNT_OF(is_set); i++)
@@ -92,10 +96,11 @@ static void describe(const roan_call *call, const roan_client_view *view, roan_b
                        roan_pubsub_count(s, ROAN_TOPIC_PATTERN), roan_pubsub_count(s, ROAN_TOPIC_SHARD_CHANNEL),
                        (long long)queued_count(s), roan_watch_count(s), info->query_bytes, info->query_free_bytes,
                        is_self ? bytes_of_words(call) : info->argument_bytes, queued_bytes(s));
-    roan_buffer_printf(text, " rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=%s redir=-1",
+    roan_buffer_printf(text, " rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=%s redir=%lld",
                        info->reply_buffer_bytes, info->reply_buffer_peak, info->reply_buffer_used, info->output_chunks,
                        info->output_bytes, info->total_bytes, info->writable_wanted ? "rw" : "r",
-                       s->last_command != NULL ? s->last_command->name : "NULL", s->user);
+                       s->last_command != NULL ? s->last_command->name : "NULL", s->user,
+                       roan_tracking_of(s) != NULL ? (long long)s->tracker->redirect_id : -1LL);
     roan_buffer_printf(text, " resp=%u lib-name=%s lib-ver=%s tot-net-in=%llu tot-net-out=%llu tot-cmds=%llu\n",
                        s->out.protocol, or_empty(s->lib_name), or_empty(s->lib_version), (unsigned long long)s->bytes_in,
                        (unsigned long long)s->bytes_out, (unsigned long long)s->commands);
