@@ -518,7 +518,7 @@ static bool serve_by_mail(roan_lane *lane, roan_waiting *waiting)
         *answer = (answer_mail){.mail.deliver = deliver_answer, .waiting = waiting, .bytes = bytes};
         roan_out_copy(&proxy.out, answer->data);
         atomic_store_explicit(&waiting->state, SERVED, memory_order_release);
-        roan_lane_send(waiting->lane, &answer->mail);
+        roan_pubsub_mail(lane, waiting->lane, &answer->mail); /* news of what it has read may follow at once */
     }
     roan_tracking_hold_end(lane);
     roan_out_done(&proxy.out);

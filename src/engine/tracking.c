@@ -539,7 +539,7 @@ void roan_tracking_hold_end(roan_lane *lane)
     *hold->last = NULL;
     for (roan_mail *mail = hold->first, *next; mail != NULL; mail = next) {
         next = mail->next;
-        roan_lane_send(hold->to, mail);
+        roan_pubsub_mail(lane, hold->to, mail);
     }
     lane->tracking_hold = NULL;
 }

@@ -98,8 +98,8 @@ static inline void roan_tracking_limit(roan_lane *lane)
         lane->tracking_effort = 0;
 }
 
-/* A session of another lane is served by mail (engine/blocking.h): what it is told because of that comes behind the answer,
- * and by the same mailbox. `_end` after the answer was sent. */
+/* A session of another lane is served by mail (engine/blocking.h): what it is told because of that comes behind the answer.
+ * `_end` after the answer was sent. */
 typedef struct roan_tracking_hold {
     uint64_t session_id;
     roan_lane *to;
