@@ -9,6 +9,7 @@
 #include "engine/blocking.h"
 
 #include "base/macros.h"
+#include "engine/acl.h"
 #include "engine/command_keys.h"
 #include "engine/effects.h"
 #include "engine/pubsub.h"
@@ -60,6 +61,7 @@ struct roan_waiting {
     roan_type type;
     uint32_t db;
     uint64_t session_id;
+    roan_acl_user *user;
     size_t bytes;          /* of the allocation */
     size_t argc, link_count;
     roan_slice *argv;
@@ -252,6 +254,11 @@ bool roan_waiting_end(roan_waiting *waiting)
     return true;
 }
 
+void roan_waiting_set_user(roan_waiting *waiting, roan_acl_user *user)
+{
+    waiting->user = user;
+}
+
 void roan_waiting_leave(roan_waiting *waiting)
 {
     waiting->session = NULL;
@@ -331,6 +338,7 @@ static void describe_session(roan_waiting *waiting, roan_session *session)
     waiting->session = session;
     waiting->lane = session->lane;
     waiting->session_id = session->id;
+    waiting->user = session->user;
     waiting->db = session->db;
     waiting->protocol = session->out.protocol;
     waiting->no_touch = session->no_touch;
@@ -443,6 +451,17 @@ static bool may_serve(roan_lane *lane, const waiter_queue *queue, const roan_wai
     return is_there || waiting->wakes_without_key;
 }
 
+/* Its user may have lost the right to it while it waited. */
+static bool refuse_again(roan_call *call)
+{
+    roan_buffer *text = &call->lane->scratch;
+    if (ROAN_LIKELY(!(call->session->modes & ROAN_MODE_RESTRICTED)) || !roan_acl_refuses(call, text))
+        return false;
+    call->lane->stats->commands_by_id[call->command->id].rejected++;
+    roan_call_error(call, text->data);
+    return true;
+}
+
 /* Runs the command again for a session; true when it was answered, into session->out. */
 static bool run_again(roan_lane *lane, roan_session *session, roan_waiting *waiting)
 {
@@ -463,8 +482,10 @@ static bool run_again(roan_lane *lane, roan_session *session, roan_waiting *wait
     };
     roan_talk talk;
     roan_talk_begin(session, &talk);
-    call.command->body(&call);
-    roan_tracking_note_reads(&call);
+    if (!refuse_again(&call)) {
+        call.command->body(&call);
+        roan_tracking_note_reads(&call);
+    }
     roan_talk_end(session, &talk);
     roan_effects_collect(&call);
     roan_effects_hand_over(lane);
@@ -501,7 +522,6 @@ static bool serve_by_mail(roan_lane *lane, roan_waiting *waiting)
                           .ops = &proxy_ops,
                           .id = waiting->session_id,
                           .db = waiting->db,
-                          .user = "default",
                           .is_authenticated = true,
                           .is_embedded = true,
                           .no_touch = waiting->no_touch,
@@ -511,6 +531,7 @@ static bool serve_by_mail(roan_lane *lane, roan_waiting *waiting)
     roan_tracking_hold hold;
     roan_tracking_hold_begin(lane, &hold, waiting->lane, waiting->session_id);
     roan_out_init(&proxy.out, &lane->out_pool, waiting->protocol);
+    roan_acl_set_session_user(&proxy, waiting->user);
     bool is_answered = run_again(lane, &proxy, waiting);
     if (is_answered) {
         size_t bytes = roan_out_bytes(&proxy.out);

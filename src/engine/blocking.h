@@ -71,6 +71,8 @@ bool roan_blocking_needs_gate(const roan_engine *engine, const uint32_t *stripes
 /* A session stops waiting for another reason than being served. False: too late, its answer is on its way. Its lane, or the
  * gate shut. */
 bool roan_waiting_end(roan_waiting *waiting);
+/* Its session acts for this user now. The gate is shut. */
+void roan_waiting_set_user(roan_waiting *waiting, roan_acl_user *user);
 /* The session lets go of it. */
 void roan_waiting_leave(roan_waiting *waiting);
 

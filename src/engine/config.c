@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#define WORDS_MAX 256
+#define WORDS_MAX 1024
 
 /* A parsed value that is not SPECIAL: number for all types but TEXT. */
 typedef struct option_value {

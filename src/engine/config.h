@@ -130,6 +130,8 @@ typedef struct roan_config {
     char *requirepass;            /* "": none */
     int64_t enable_debug_command, enable_module_command, enable_protected_configs; /* ROAN_ALLOW_* */
     bool enable_debug_assert;
+    char *aclfile;                /* "": none */
+    char *users;                  /* `user` lines without that word, each ended by a line feed */
     int64_t acllog_max_len;
     int64_t acl_pubsub_default;
     /* memory */
@@ -254,6 +256,7 @@ enum {
     ROAN_OPTION_FIXED = 64,      /* only the default is accepted: the feature (row->needs) is not there; has no field */
     ROAN_OPTION_IDLE = 128,      /* accepted so that old files work; does nothing, and the row's text says why */
     ROAN_OPTION_OWNS_TEXT = 256, /* SPECIAL: the field is a char * that roan_config_done frees */
+    ROAN_OPTION_FILE = 512,      /* for files and flags only: CONFIG does not know it */
 };
 
 typedef struct roan_option_choice {

@@ -34,7 +34,7 @@ static roan_change_result find_pairs(roan_change *change, pair *pairs, size_t co
     for (size_t i = 0; i < count; i++) {
         roan_slice name = words[2 * i];
         const roan_option *option = roan_option_find(name);
-        if (option == NULL) {
+        if (option == NULL || (option->flags & ROAN_OPTION_FILE) != 0) {
             change->name = name;
             return ROAN_CHANGE_UNKNOWN;
         }

@@ -4,7 +4,7 @@
  *   execute: refuse? -> make memory -> queue it? -> locks -> body -> effects -> monitors -> unlock -> counters and logs
  *
  * Everything a command may or may not do is read from its row, here and nowhere else. Refusals are in the reference's
- * order: authentication, unknown, arity, transaction, memory, replicas, mode of the session, pause. What is refused
+ * order: authentication, unknown, arity, transaction, rights, memory, replicas, mode of the session, pause. What is refused
  * between MULTI and EXEC makes EXEC fail; EXEC itself, when it is refused, ends the transaction.
  *
  * A unit is what happens at once under its locks: one body, or that of EXEC with all that it runs inside.
@@ -12,6 +12,7 @@
 #include "engine/dispatch.h"
 
 #include "base/macros.h"
+#include "engine/acl.h"
 #include "engine/blocking.h"
 #include "engine/command_keys.h"
 #include "engine/effects.h"
@@ -180,6 +181,15 @@ static void refuse_http(roan_call *call)
     roan_session_close(call->session, false);
 }
 
+static bool refuse_for_rights(roan_call *call)
+{
+    roan_buffer *text = &call->lane->scratch;
+    if (!(call->session->modes & ROAN_MODE_RESTRICTED) || !roan_acl_refuses(call, text))
+        return false;
+    refuse_with(call, text->data);
+    return true;
+}
+
 /* What is wrong with a request whose session or command is not an ordinary one. */
 static bool refuse_unusual(roan_call *call)
 {
@@ -195,7 +205,7 @@ static bool refuse_unusual(roan_call *call)
     else if (call->session->modes & ROAN_MODE_TRANSACTION && command->flags & ROAN_CMD_NO_MULTI)
         roan_call_error_printf(call, "ERR Command '%s' not allowed inside a transaction", command->name);
     else
-        return false;
+        return refuse_for_rights(call);
     return true;
 }
 
@@ -556,7 +566,7 @@ roan_outcome roan_execute(roan_session *session, roan_request *request)
     if (ROAN_UNLIKELY(engine->tracking_is_used))
         roan_tracking_limit(lane);
     roan_talk talk;
-    bool is_special = session->modes | session->reply_mode;
+    bool is_special = (session->modes & ~ROAN_MODE_RESTRICTED) | session->reply_mode;
     if (ROAN_UNLIKELY(is_special)) /* pushes for it wait until its reply is complete */
         roan_talk_begin(session, &talk);
     roan_outcome outcome = execute(&call);

@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 
 #include "base/macros.h"
+#include "engine/acl.h"
 #include "engine/blocking.h"
 #include "engine/evict.h"
 #include "engine/expire.h"
@@ -141,6 +142,7 @@ roan_engine *roan_engine_create(const roan_engine_options *options)
     engine->next_session_id = 1;
     engine->active_expire_is_on = true;
     engine->logs = roan_logs_create();
+    engine->acl = roan_acl_create(&engine->config);
     roan_gate_init(&engine->gate);
     ROAN_ASSERT(pthread_mutex_init(&engine->dbs_lock, NULL) == 0);
     engine->stripes = roan_alloc_aligned(ROAN_CACHE_LINE, engine->stripe_count * sizeof *engine->stripes);
@@ -184,6 +186,7 @@ roan_engine *roan_engine_free(roan_engine *engine)
     roan_page_pool_free(engine->table_context.pages);
     roan_retired_free(engine->retired);
     roan_logs_free(engine->logs);
+    roan_acl_free(engine->acl);
     roan_watches_free(engine->watches);
     roan_topics_free(engine->topics);
     roan_gate_done(&engine->gate);

@@ -46,6 +46,8 @@ typedef struct roan_host {
     void (*log)(void *context, int level, const char *text);
     /* Writes INFO's host-side numbers (memory, CPU, connections, executable, ...). See engine/info.h. */
     void (*describe)(void *context, struct roan_host_info *info);
+    /* Appends the line of CLIENT LIST, without its end, of the session whose call it is. Any lane. */
+    void (*describe_session)(void *context, const roan_call *call, roan_buffer *ret_line);
     /* Stands still for that long (DEBUG SLEEP). */
     void (*sleep)(void *context, int64_t us);
     /* Wakes a lane's thread so that it looks into its mailbox. Any thread. */
@@ -139,6 +141,7 @@ struct roan_engine {
     _Atomic uint64_t tracked_keys; /* recorded in all stripes, engine/tracking.h */
     roan_table_context tracked_context;
     roan_prefix_list prefixes;    /* of BCAST mode; changed with the gate shut */
+    struct roan_acl *acl;     /* users, engine/acl.h */
     struct roan_logs *logs;   /* command logs and latency events, engine/logs.h */
     int64_t started_ms;
     size_t startup_bytes;         /* memory in use when it began to serve */

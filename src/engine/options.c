@@ -66,7 +66,6 @@ const char *roan_option_absent(roan_slice name)
     } rows[] = {
         {"tls-", false, "TLS is not available in this version"},
         {"rdma-", false, "RDMA is not available in this version"},
-        {"user", true, "users are not available in this version; `requirepass` sets a password for everybody"},
         {"rename-command", true, "renaming commands is not available in this version"},
         {"loadmodule", true, "modules are not available in this version"},
         {"sentinel", true, "Sentinel mode is not available in this version"},

@@ -143,12 +143,17 @@ static const roan_option access_rows[] = {
     {.name = "enable-debug-assert", ROAN_ROW_BOOL(enable_debug_assert),
      .flags = ROAN_OPTION_IMMUTABLE | ROAN_OPTION_HIDDEN | ROAN_OPTION_IDLE, .initial = "no",
      .text = "In the reference: expensive assertions. Here they come with a checked build."},
-    {.name = "aclfile", .type = ROAN_OPTION_TEXT, .flags = ROAN_OPTION_IMMUTABLE | ROAN_OPTION_FIXED,
-     .needs = "list of users", .initial = "", .text = "File with the users and what they may do."},
-    {.name = "acl-pubsub-default", ROAN_ROW_ENUM(acl_pubsub_default, channel_defaults), .needs = "list of users",
-     .initial = "resetchannels", .text = "Channels of a new user: allchannels, or resetchannels for none."},
-    {.name = "acllog-max-len", ROAN_ROW_INTEGER(acllog_max_len, 0, INT64_MAX), .needs = "list of users",
-     .initial = "128", .text = "Entries of ACL LOG."},
+    {.name = "aclfile", ROAN_ROW_TEXT(aclfile), .flags = ROAN_OPTION_IMMUTABLE, .initial = "",
+     .text = "File with the users and what they may do, one per line: `user NAME RULE ...`. ACL LOAD reads it again, ACL "
+             "SAVE writes it. Without one, lines of the same form in this file name the users."},
+    {.name = "user", ROAN_ROW_SPECIAL(users, roan_option_parse_user, roan_option_format_words),
+     .flags = ROAN_OPTION_FILE | ROAN_OPTION_HIDDEN | ROAN_OPTION_SENSITIVE | ROAN_OPTION_OWNS_TEXT |
+         ROAN_OPTION_SEVERAL,
+     .format_line = roan_option_line_user, .initial = "", .text = "A user and what it may do: NAME RULE ..."},
+    {.name = "acl-pubsub-default", ROAN_ROW_ENUM(acl_pubsub_default, channel_defaults), .initial = "resetchannels",
+     .text = "Channels of a new user: allchannels, or resetchannels for none."},
+    {.name = "acllog-max-len", ROAN_ROW_INTEGER(acllog_max_len, 0, INT64_MAX), .initial = "128",
+     .text = "Entries of ACL LOG."},
 };
 
 const roan_option_group roan_options_general = ROAN_OPTION_GROUP("General", "", general_rows);

@@ -56,6 +56,8 @@ ROAN_ROW_PARSE(roan_option_parse_oom_values);
 ROAN_ROW_FORMAT(roan_option_format_oom_values);
 ROAN_ROW_PARSE(roan_option_parse_events);
 ROAN_ROW_FORMAT(roan_option_format_events);
+ROAN_ROW_PARSE(roan_option_parse_user);
+bool roan_option_line_user(const roan_config *config, unsigned line, roan_buffer *ret_text);
 ROAN_ROW_PARSE(roan_option_parse_replicaof);
 ROAN_ROW_FORMAT(roan_option_format_nothing);
 

@@ -231,6 +231,16 @@ size_t roan_pubsub_count(const roan_session *session, roan_topic_kind kind)
     return session->subscriptions == NULL ? 0 : session->subscriptions->counts[kind];
 }
 
+void roan_pubsub_visit(const roan_session *session, roan_topic_kind kind,
+                       bool (*visit)(void *context, roan_slice name), void *context)
+{
+    if (session->subscriptions == NULL)
+        return;
+    for (const subscription *s = session->subscriptions->first[kind]; s != NULL; s = s->next_of_session)
+        if (!visit(context, name_of(s->topic)))
+            return;
+}
+
 roan_slice roan_pubsub_first(const roan_session *session, roan_topic_kind kind)
 {
     return name_of(session->subscriptions->first[kind]->topic);

@@ -30,6 +30,10 @@ size_t roan_pubsub_count(const roan_session *session, roan_topic_kind kind);
 /* The name of its oldest subscription; it has one, and the name is valid as long. */
 roan_slice roan_pubsub_first(const roan_session *session, roan_topic_kind kind);
 
+/* Visits the names of its subscriptions of a kind, oldest first, until `visit` returns false. Own lane, or gate shut. */
+void roan_pubsub_visit(const roan_session *session, roan_topic_kind kind,
+                       bool (*visit)(void *context, roan_slice name), void *context);
+
 /* Ends all subscriptions, without a word. Own lane, or gate shut. */
 void roan_pubsub_end(roan_session *session);
 

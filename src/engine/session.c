@@ -7,6 +7,7 @@
 #include "engine/session.h"
 
 #include "base/macros.h"
+#include "engine/acl.h"
 #include "engine/blocking.h"
 #include "engine/pubsub.h"
 #include "engine/tracking.h"
@@ -86,17 +87,20 @@ int64_t roan_lane_run_timers(roan_lane *lane)
 
 /* ---- life ---- */
 
-static bool has_password(const roan_engine *engine)
+/* Connections begin as the default user, logged in when that is possible without a password. */
+static void set_first_user(roan_session *session)
 {
-    return engine->config.requirepass[0] != '\0';
+    const roan_acl *acl = session->lane->engine->acl;
+    roan_acl_set_session_user(session, acl->default_user);
+    session->is_trusted = session->is_authenticated = roan_acl_is_open(acl);
 }
 
 void roan_session_init(roan_session *session, roan_lane *lane, const roan_session_ops *ops)
 {
     roan_engine *engine = lane->engine;
-    *session = (roan_session){.lane = lane, .ops = ops, .user = "default"};
+    *session = (roan_session){.lane = lane, .ops = ops};
     session->id = atomic_fetch_add_explicit(&engine->next_session_id, 1, memory_order_relaxed);
-    session->is_trusted = session->is_authenticated = !has_password(engine);
+    set_first_user(session);
     session->created_ms = session->last_command_ms = lane->now_ms;
     roan_out_init(&session->out, &lane->out_pool, 2);
     session->next = lane->sessions;
@@ -142,7 +146,6 @@ void roan_session_done(roan_session *session)
 
 void roan_session_reset(roan_session *session)
 {
-    roan_engine *engine = session->lane->engine;
     end_monitor(session);
     roan_transaction_end(session);
     roan_pubsub_end(session);
@@ -154,7 +157,7 @@ void roan_session_reset(roan_session *session)
     if (session->reply_mode != ROAN_REPLY_SKIP_THIS) /* that ends with this command */
         session->reply_mode = ROAN_REPLY_ON;
     session->no_evict = session->no_touch = session->import_source = session->capa_redirect = false;
-    session->is_trusted = session->is_authenticated = !has_password(engine);
+    set_first_user(session);
 }
 
 void roan_session_close(roan_session *session, bool after_replies)
@@ -228,10 +231,4 @@ roan_session *roan_sessions_find(roan_engine *engine, uint64_t id)
         if (s->id == id)
             return s;
     return NULL;
-}
-
-void roan_sessions_password_changed(roan_engine *engine)
-{
-    for (roan_session *s = roan_sessions_first(engine); s != NULL; s = roan_sessions_next(s))
-        s->is_authenticated = s->is_trusted || !has_password(engine);
 }

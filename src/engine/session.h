@@ -20,6 +20,7 @@ typedef struct roan_command roan_command;
 typedef struct roan_session roan_session;
 typedef struct roan_waiting roan_waiting;         /* engine/blocking.h */
 typedef struct roan_transaction roan_transaction; /* engine/transaction.h */
+typedef struct roan_acl_user roan_acl_user;       /* engine/acl_user.h */
 typedef struct roan_watcher roan_watcher;         /* engine/watch.h */
 typedef struct roan_tracker roan_tracker;         /* engine/tracking.h */
 
@@ -56,6 +57,7 @@ enum {
     ROAN_MODE_TRANSACTION = 2, /* between MULTI and EXEC */
     ROAN_MODE_SUBSCRIBED = 4,
     ROAN_MODE_TRACKED = 8,     /* has a tracker: may be sent news of changed keys */
+    ROAN_MODE_RESTRICTED = 16,  /* its user may not do everything */
 };
 
 typedef enum roan_unblock_reason { ROAN_UNBLOCK_TIMEOUT, ROAN_UNBLOCK_ERROR, ROAN_UNBLOCK_SERVED, ROAN_UNBLOCK_CLOSED } roan_unblock_reason;
@@ -71,8 +73,8 @@ struct roan_session {
     roan_out out;                  /* replies not yet handed to the transport */
     uint32_t db;
     uint8_t reply_mode;            /* roan_reply_mode */
-    bool is_authenticated;         /* may run commands: is_trusted, or there is no password at present */
-    bool is_trusted;               /* logged in, or came while there was no password */
+    bool is_authenticated;         /* may run commands: is_trusted, or the default user needs no password at present */
+    bool is_trusted;               /* logged in, or came while the default user needed no password */
     bool is_closing;               /* nothing more is executed for it */
     uint8_t modes;                 /* ROAN_MODE_* */
     bool is_blocked;
@@ -84,7 +86,7 @@ struct roan_session {
     bool is_embedded;              /* not a connection: never evicted, limited or listed */
     uint8_t park_rounds;           /* times in a row that its request found a stripe busy */
     char *name, *lib_name, *lib_version; /* NULL: not set */
-    const char *user;              /* "default" until ACL users exist */
+    roan_acl_user *user;           /* never NULL; set by roan_acl_set_session_user */
     int64_t created_ms, last_command_ms;
     const roan_command *last_command;
     uint64_t commands, bytes_in, bytes_out;
@@ -117,9 +119,6 @@ void roan_session_unblock(roan_session *session, roan_unblock_reason reason);
 
 /* Marks it for closing and tells the transport. Own lane, or gate shut. */
 void roan_session_close(roan_session *session, bool after_replies);
-
-/* requirepass changed: who is trusted stays, everybody else needs the password, if there is one. The gate is shut. */
-void roan_sessions_password_changed(roan_engine *engine);
 
 /* Walks all sessions of the engine; the gate is shut. */
 roan_session *roan_sessions_first(roan_engine *engine);

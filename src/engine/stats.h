@@ -34,7 +34,8 @@ typedef struct roan_command_stats {
     X(eviction_ns) X(error_replies) X(unexpected_errors) X(client_query_limit_disconnections)            \
     X(client_output_limit_disconnections) X(reads) X(writes) X(parked) X(gate_shut) X(loops) X(loop_ns)  \
     X(cron_ns)                                                                                           \
-    X(lazy_freed) X(acl_denied_auth) X(keys_created)
+    X(lazy_freed) X(acl_denied_auth) X(acl_denied_cmd) X(acl_denied_key) X(acl_denied_channel)                   \
+    X(acl_denied_db) X(keys_created)
 
 typedef struct roan_error_stat {
     char name[64];

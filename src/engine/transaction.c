@@ -6,6 +6,7 @@
 #include "engine/transaction.h"
 
 #include "base/macros.h"
+#include "engine/acl.h"
 #include "engine/dispatch.h"
 #include "engine/watch.h"
 
@@ -201,6 +202,25 @@ static void read_ahead(const roan_session *session, roan_queued *queued)
         roan_request_prefetch_entry(&q->request);
 }
 
+/* The user may have lost a right since the command was queued, or the database may be another one. */
+static bool refuse_queued(roan_call *exec, const roan_request *request)
+{
+    static const char *const reasons[] = {
+        [ROAN_ACL_DENIED_DB] = "no permission",
+        [ROAN_ACL_DENIED_COMMAND] = "no permission to execute the command or subcommand",
+        [ROAN_ACL_DENIED_KEY] = "no permission to touch the specified keys",
+        [ROAN_ACL_DENIED_CHANNEL] = "no permission to access one of the channels used as arguments",
+    };
+    roan_acl_refusal refusal = roan_acl_ask(exec->session, request->command, request->argc, request->argv);
+    if (ROAN_LIKELY(refusal.reason == ROAN_ACL_ALLOWED))
+        return false;
+    roan_acl_report(exec, request->command, request->argv, refusal, ROAN_ACL_CONTEXT_MULTI);
+    roan_call_error_printf(exec, "NOPERM ACLs rules changed between the moment the transaction was accumulated and the "
+                           "EXEC call. This command is no longer allowed for the following reason: %s",
+                           reasons[refusal.reason]);
+    return true;
+}
+
 void roan_transaction_run(roan_call *exec)
 {
     roan_transaction *transaction = exec->session->transaction;
@@ -211,7 +231,8 @@ void roan_transaction_run(roan_call *exec)
     for (roan_queued *queued = transaction->first; queued != NULL; queued = queued->next) {
         if (done++ % READ_AHEAD_COMMANDS == 0)
             read_ahead(exec->session, queued);
-        roan_call_run_inner(exec, &queued->request);
+        if (!refuse_queued(exec, &queued->request))
+            roan_call_run_inner(exec, &queued->request);
     }
     exec->lane->ticks = ticks; /* EXEC's own duration is that of all of them */
 }

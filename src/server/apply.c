@@ -6,6 +6,7 @@
 #include "server/apply.h"
 
 #include "base/macros.h"
+#include "engine/acl.h"
 #include "engine/evict.h"
 #include "server/client_memory.h"
 #include "server/crash.h"
@@ -84,7 +85,7 @@ static roan_status apply_password(void *context, roan_config *config, roan_error
 {
     (void)config;
     (void)reterr;
-    roan_sessions_password_changed(((roan_server *)context)->engine);
+    roan_acl_password_changed(((roan_server *)context)->engine);
     return ROAN_OK;
 }
 

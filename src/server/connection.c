@@ -8,6 +8,7 @@
 #include "server/connection.h"
 
 #include "base/macros.h"
+#include "engine/acl.h"
 #include "engine/pubsub.h"
 #include "engine/stats.h"
 #include "engine/broadcast.h"
@@ -46,9 +47,9 @@ static void say_and_close(int fd, const char *text)
     close(fd);
 }
 
-static bool protected_mode_refuses(const roan_config *config, bool is_local)
+static bool protected_mode_refuses(const roan_engine *engine, bool is_local)
 {
-    return config->protected_mode && config->requirepass[0] == '\0' && !is_local;
+    return engine->config.protected_mode && engine->acl->default_user->needs_no_password && !is_local;
 }
 
 static const char protected_mode_text[] =
@@ -92,7 +93,7 @@ void roan_connection_open(roan_worker *worker, int fd)
         if (config->tcp_keepalive_s > 0)
             ROAN_IGNORE(roan_net_set_keepalive(fd, (int)config->tcp_keepalive_s, NULL));
     }
-    if (protected_mode_refuses(config, is_local)) {
+    if (protected_mode_refuses(server->engine, is_local)) {
         worker->lane->stats->rejected_connections++;
         atomic_fetch_sub(&server->connection_count, 1);
         say_and_close(fd, protected_mode_text);

@@ -6,6 +6,7 @@
 #include "server/crash.h"
 #include "server/daemon.h"
 #include "server/startup.h"
+#include "server/users.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -94,7 +95,9 @@ static roan_status start(roan_startup *startup, roan_process *process, roan_serv
     server->process = process;
     log_start(server, startup);
     roan_server_apply_at_start(server);
-    status = roan_server_listen(server, reterr);
+    status = roan_users_load_at_start(server->engine, reterr);
+    if (status == ROAN_OK)
+        status = roan_server_listen(server, reterr);
     if (status == ROAN_OK)
         status = roan_server_start(server, reterr);
     if (status != ROAN_OK && server->log.path[0] != '\0')

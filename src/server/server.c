@@ -6,6 +6,7 @@
 #include "server/apply.h"
 #include "server/housekeeping.h"
 #include "server/host_info.h"
+#include "server/cmd/client_list.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -81,6 +82,7 @@ roan_status roan_server_create(const roan_config *config, const char *config_pat
                  .free_tables_later = host_free_tables_later,
                  .log = host_log,
                  .describe = roan_server_describe,
+                 .describe_session = roan_client_describe_caller,
                  .sleep = host_sleep,
                  .wake = host_wake},
     };

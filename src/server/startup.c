@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FLAG_WORDS_MAX 256
+#define FLAG_WORDS_MAX 1024
 #define VARIABLE_PREFIX "ROAN_"
 #define VARIABLE_NAME_MAX 64
 

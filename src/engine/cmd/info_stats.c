@@ -124,11 +124,11 @@ void roan_info_stats(const roan_info *info)
     write_errors_and_io(info);
     write_loops(info);
     roan_info_count(info, "acl_access_denied_auth", info->stats->acl_denied_auth);
-    roan_info_text(info, "acl_access_denied_cmd", "0");
-    roan_info_text(info, "acl_access_denied_key", "0");
-    roan_info_text(info, "acl_access_denied_channel", "0");
+    roan_info_count(info, "acl_access_denied_cmd", info->stats->acl_denied_cmd);
+    roan_info_count(info, "acl_access_denied_key", info->stats->acl_denied_key);
+    roan_info_count(info, "acl_access_denied_channel", info->stats->acl_denied_channel);
     roan_info_text(info, "acl_access_denied_tls_cert", "0");
-    roan_info_text(info, "acl_access_denied_db", "0");
+    roan_info_count(info, "acl_access_denied_db", info->stats->acl_denied_db);
     roan_info_count(info, "gate_closings", info->stats->gate_shut);
     roan_info_count(info, "parked_commands", info->stats->parked);
 }

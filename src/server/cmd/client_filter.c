@@ -6,6 +6,7 @@
 #include "server/cmd/client_list.h"
 
 #include "base/macros.h"
+#include "engine/acl.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ static bool parse_type(roan_call *call, size_t index, roan_client_condition *con
 
 static bool parse_user(roan_call *call, size_t index)
 {
-    if (roan_slice_equal(call->argv[index], ROAN_LITERAL("default")))
+    if (roan_acl_find(call->engine->acl, call->argv[index]) != NULL)
         return true;
     roan_call_error_printf(call, "ERR No such user '%.*s'", (int)ROAN_MIN(call->argv[index].bytes, WORD_SHOWN_MAX),
                            call->argv[index].data);
@@ -254,7 +255,7 @@ static bool holds(const roan_client_condition *condition, unsigned kind, const r
     case ROAN_CLIENT_TYPE:
         return condition->number == (int64_t)type_of(session);
     case ROAN_CLIENT_USER:
-        return text_is(session->user, condition->text);
+        return text_is(session->user->name, condition->text);
     case ROAN_CLIENT_ADDR:
         return text_is(view->info.peer, condition->text);
     case ROAN_CLIENT_LADDR:

@@ -5,6 +5,7 @@
 #include "server/cmd/client_list.h"
 
 #include "base/macros.h"
+#include "engine/acl_user.h"
 #include "engine/pubsub.h"
 #include "engine/tracking.h"
 #include "engine/transaction.h"
@@ -80,7 +81,7 @@ static size_t bytes_of_words(const roan_call *call)
     return bytes;
 }
 
-/* Appends the fields of a connection, ended by a line feed. */
+/* Appends the fields of a connection, ended by a line feed. The call is the one that asks. */
 static void describe(const roan_call *call, const roan_client_view *view, roan_buffer *text)
 {
     const roan_session *s = view->session;
@@ -99,11 +100,20 @@ static void describe(const roan_call *call, const roan_client_view *view, roan_b
     roan_buffer_printf(text, " rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=%s redir=%lld",
                        info->reply_buffer_bytes, info->reply_buffer_peak, info->reply_buffer_used, info->output_chunks,
                        info->output_bytes, info->total_bytes, info->writable_wanted ? "rw" : "r",
-                       s->last_command != NULL ? s->last_command->name : "NULL", s->user,
+                       s->last_command != NULL ? s->last_command->name : "NULL", s->user->name,
                        roan_tracking_of(s) != NULL ? (long long)s->tracker->redirect_id : -1LL);
     roan_buffer_printf(text, " resp=%u lib-name=%s lib-ver=%s tot-net-in=%llu tot-net-out=%llu tot-cmds=%llu\n",
                        s->out.protocol, or_empty(s->lib_name), or_empty(s->lib_version), (unsigned long long)s->bytes_in,
                        (unsigned long long)s->bytes_out, (unsigned long long)s->commands);
+}
+
+void roan_client_describe_caller(void *context, const roan_call *call, roan_buffer *ret_line)
+{
+    (void)context;
+    roan_client_view view;
+    roan_client_look(call->session, &view);
+    describe(call, &view, ret_line);
+    ret_line->bytes--; /* its end */
 }
 
 static void reply_text(roan_call *call, roan_buffer *text)

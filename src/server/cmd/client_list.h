@@ -13,6 +13,9 @@ typedef struct roan_client_view {
 
 void roan_client_look(roan_session *session, roan_client_view *ret_view);
 
+/* roan_host.describe_session */
+void roan_client_describe_caller(void *context, const roan_call *call, roan_buffer *ret_line);
+
 /* ---- filters: client_filter.c ---- */
 
 /* What can be asked of a connection: word, may it be negated by NOT-. */

@@ -3,6 +3,7 @@
  * GET reads and SET changes roan_engine.config with the gate shut, so no lane ever sees half a change. What a change
  * needs besides the new value, and the configuration file, are the host's: roan_host.config_hooks.
  */
+#include "engine/acl.h"
 #include "engine/call.h"
 #include "engine/config.h"
 #include "engine/stats.h"
@@ -52,7 +53,7 @@ static void add_matches(match_list *matches, roan_slice pattern)
 {
     if (!is_pattern(pattern)) {
         const roan_option *option = roan_option_find(pattern);
-        if (option != NULL)
+        if (option != NULL && (option->flags & ROAN_OPTION_FILE) == 0)
             add_match(matches, pattern, option);
         return;
     }
@@ -184,6 +185,7 @@ ROAN_SUBCOMMAND(config, rewrite, .arity = 2,
         roan_call_error(call, "ERR The server is running without a config file");
         return;
     }
+    roan_acl_store(call->engine);
     if (hooks->rewrite(hooks->rewrite_context, &call->engine->config, false, &error) != ROAN_OK) {
         log_line(call, ROAN_LOG_WARNING, "CONFIG REWRITE failed");
         roan_call_error_printf(call, "ERR Rewriting config file: %s", error.text);

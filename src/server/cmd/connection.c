@@ -1,11 +1,10 @@
 /* server/cmd/connection.c: what a client says about itself before and between requests: AUTH, HELLO, PING, ECHO, SELECT,
  * RESET, QUIT.
- *
- * There is one user, "default", whose password is `requirepass`; without one every password is right for it.
  */
 #include "engine/call.h"
 
 #include "base/macros.h"
+#include "engine/acl.h"
 #include "engine/compat.h"
 #include "engine/session_text.h"
 #include "engine/stats.h"
@@ -14,28 +13,13 @@
 
 /* ---- logging in ---- */
 
-/* Takes as long for a wrong password as for the right one of the same length. */
-static bool password_is(roan_slice given, const char *wanted)
-{
-    size_t bytes = strlen(wanted);
-    unsigned char difference = given.bytes == bytes ? 0 : 1;
-    for (size_t i = 0; i < given.bytes && i < bytes; i++)
-        difference |= (unsigned char)((unsigned char)given.data[i] ^ (unsigned char)wanted[i]);
-    return difference == 0;
-}
-
 /* False after WRONGPASS was sent. */
 static bool log_in(roan_call *call, roan_slice user, roan_slice password)
 {
-    const char *wanted = call->engine->config.requirepass;
-    if (!roan_slice_equal(user, ROAN_LITERAL("default")) || (wanted[0] != '\0' && !password_is(password, wanted))) {
-        call->lane->stats->acl_denied_auth++;
-        roan_call_error(call, "WRONGPASS invalid username-password pair or user is disabled.");
-        return false;
-    }
-    call->session->is_authenticated = call->session->is_trusted = true;
-    call->session->user = "default";
-    return true;
+    if (roan_acl_log_in(call, user, password))
+        return true;
+    roan_call_error(call, "WRONGPASS invalid username-password pair or user is disabled.");
+    return false;
 }
 
 ROAN_COMMAND(auth, .arity = -2,
@@ -53,7 +37,7 @@ ROAN_COMMAND(auth, .arity = -2,
     }
     for (size_t i = 1; i < call->argc; i++)
         roan_call_redact(call, i);
-    if (call->argc == 2 && call->engine->config.requirepass[0] == '\0') {
+    if (call->argc == 2 && call->engine->acl->default_user->needs_no_password) {
         roan_call_error(call, "ERR AUTH <password> called without any password configured for the default user. Are you "
                               "sure your configuration is correct?");
         return;
