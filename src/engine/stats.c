@@ -39,7 +39,13 @@ void roan_stats_clear(roan_stats *stats)
     roan_error_stat *errors = stats->errors;
     memset(commands, 0, roan_command_index_count * sizeof *commands);
     memset(errors, 0, ROAN_ERROR_STATS_MAX * sizeof *errors);
-    *stats = (roan_stats){.commands_by_id = commands, .errors = errors};
+    *stats = (roan_stats){.commands_by_id = commands,
+                          .errors = errors,
+                          .acl_denied_auth = stats->acl_denied_auth, /* these stay, as in the reference */
+                          .acl_denied_cmd = stats->acl_denied_cmd,
+                          .acl_denied_key = stats->acl_denied_key,
+                          .acl_denied_channel = stats->acl_denied_channel,
+                          .acl_denied_db = stats->acl_denied_db};
 }
 
 void roan_stats_record_loop(roan_stats *stats, uint64_t ns, uint64_t commands_before)

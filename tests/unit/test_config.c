@@ -615,9 +615,12 @@ static void errors_name_line_option_and_remedy(void **state)
         {"tls-port 6380\n", "a.conf line 1: 'tls-port 6380': TLS is not available in this version"},
         {"rename-command CONFIG ''\n",
          "a.conf line 1: 'rename-command CONFIG \"\"': renaming commands is not available in this version"},
-        {"user default on\n",
-         "a.conf line 1: 'user default on': users are not available in this version; `requirepass` sets a password for "
-         "everybody"},
+        {"user\n", "a.conf line 1: 'user': wrong number of arguments"},
+        {"user a on >x ~k nosuch\n", "a.conf line 1: 'user (hidden)': rule 4: Syntax error"},
+        {"user a on ( +get\n", "a.conf line 1: 'user (hidden)': rule 2: the parenthesis is not closed"},
+        {"user \"a b\" on\n", "a.conf line 1: 'user (hidden)': Spaces not allowed in ACL usernames"},
+        {"user a on\nuser b\nuser a off\n",
+         "a.conf line 3: 'user (hidden)': Duplicate user found. A user can only be defined once in config files"},
         {"include x\n", "a.conf line 1: 'include' is not possible here"},
         {"include\n", "a.conf line 1: 'include': wrong number of arguments; it takes one path"},
         {"requirepass my secret\n", "a.conf line 1: 'requirepass (hidden)': wrong number of arguments"},
@@ -756,8 +759,29 @@ static void a_rewrite_comments_out_what_it_does_not_know(void **state)
     (void)state;
     roan_config config;
     roan_config_init(&config);
-    char *text = rewritten(&config, "what is this\n\v\f\ninclude x.conf\nhz \"1\nuser a on\nhz bad\n", false);
-    assert_string_equal(text, "# ??? what is this\n\v\f\ninclude x.conf\n# ??? hz \"1\nuser a on\nhz 10\n");
+    char *text = rewritten(&config, "what is this\n\v\f\ninclude x.conf\nhz \"1\nrename-command a b\nhz bad\n", false);
+    assert_string_equal(text, "# ??? what is this\n\v\f\ninclude x.conf\n# ??? hz \"1\nrename-command a b\nhz 10\n");
+    test_free(text);
+    roan_config_done(&config);
+}
+
+static void a_rewrite_writes_the_users(void **state)
+{
+    (void)state;
+    roan_config config;
+    roan_config_init(&config);
+    roan_config_set_string(&config.users, ROAN_LITERAL("a on ~\"x\" -@all\nb off resetchannels -@all (~* &* +get)\n"));
+    static const char expected[] = "port 6379\nuser a on \"~\\\"x\\\"\" -@all\n"
+                                   "user b off resetchannels -@all (~* &* +get)\nhz 10\n";
+    char *text = rewritten(&config, "port 6379\nuser c on\nhz 10\n", false);
+    assert_string_equal(text, expected);
+    test_free(text);
+    text = rewritten(&config, expected, false);
+    assert_string_equal(text, expected);
+    test_free(text);
+    roan_config_set_string(&config.users, ROAN_LITERAL(""));
+    text = rewritten(&config, expected, false);
+    assert_string_equal(text, "port 6379\nhz 10\n");
     test_free(text);
     roan_config_done(&config);
 }
@@ -865,6 +889,7 @@ int main(void)
         cmocka_unit_test(a_rewrite_changes_what_changed),
         cmocka_unit_test(a_rewrite_adds_what_is_new),
         cmocka_unit_test(a_rewrite_comments_out_what_it_does_not_know),
+        cmocka_unit_test(a_rewrite_writes_the_users),
         cmocka_unit_test(a_full_rewrite_gives_the_same_configuration),
         cmocka_unit_test(the_sample_is_a_configuration_with_the_defaults),
         cmocka_unit_test(what_has_no_effect_is_remarked_on),
