@@ -248,7 +248,8 @@ bool roan_waiting_end(roan_waiting *waiting)
                                                     memory_order_acquire)) {
         if (state != SERVING)
             return false;
-        sched_yield(); /* another lane tries to serve it just now: a matter of microseconds */
+        if (!roan_at_point(waiting->lane->engine, ROAN_POINT_WAITING))
+            sched_yield(); /* another lane tries to serve it just now: a matter of microseconds */
         state = WAITING;
     }
     return true;
@@ -567,6 +568,7 @@ static bool serve_waiting(roan_lane *lane, const waiter_queue *queue, roan_waiti
     if (!atomic_compare_exchange_strong_explicit(&waiting->state, &state, SERVING, memory_order_acq_rel,
                                                  memory_order_acquire))
         return true;
+    roan_at_point(lane->engine, ROAN_POINT_INSIDE);
     if (waiting->lane == lane || lane->is_alone ? serve_directly(lane, waiting) : serve_by_mail(lane, waiting))
         return true;
     atomic_store_explicit(&waiting->state, WAITING, memory_order_release);

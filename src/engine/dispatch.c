@@ -428,8 +428,11 @@ static void finish_unit(roan_call *call)
 
 static void run_unit(roan_call *call)
 {
+    roan_at_point(call->engine, ROAN_POINT_UNIT);
     run_body(call);
+    roan_at_point(call->engine, ROAN_POINT_INSIDE);
     finish_unit(call);
+    roan_at_point(call->engine, ROAN_POINT_DONE);
 }
 
 void roan_call_run_inner(roan_call *outer, const roan_request *request)
@@ -450,6 +453,7 @@ void roan_call_run_inner(roan_call *outer, const roan_request *request)
         .may_not_block = true,
     };
     size_t out_bytes_before = roan_out_bytes(call.out);
+    roan_at_point(call.engine, ROAN_POINT_INSIDE);
     run_body(&call);
     ROAN_ASSERT(!call.is_blocked);
     count_call(&call, out_bytes_before);

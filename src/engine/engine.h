@@ -31,6 +31,15 @@ typedef struct roan_db {
     roan_table *tables; /* one per stripe */
 } roan_db;
 
+/* Places where other lanes may come in between, for tests/sim: see roan_at_point. */
+typedef enum roan_point {
+    ROAN_POINT_LOCKING, /* in the middle of taking a lock or giving it back */
+    ROAN_POINT_WAITING, /* nothing goes on before another lane has run */
+    ROAN_POINT_UNIT,    /* the locks are held; what happens at once begins */
+    ROAN_POINT_INSIDE,  /* in the middle of it */
+    ROAN_POINT_DONE,    /* it has happened; the locks are still held */
+} roan_point;
+
 /* What the engine asks of the program around it. All may be NULL but context. Called with the gate shut unless noted. */
 typedef struct roan_host {
     void *context;
@@ -52,6 +61,8 @@ typedef struct roan_host {
     void (*sleep)(void *context, int64_t us);
     /* Wakes a lane's thread so that it looks into its mailbox. Any thread. */
     void (*wake)(void *context, roan_lane *lane);
+    /* Only in checked builds: a simulation lets other lanes run before this returns. */
+    void (*at_point)(void *context, roan_point point);
 } roan_host;
 
 /* A change of the keyspace as replicas and logs will see it: the command, or what it was rewritten to. Nobody listens
@@ -149,6 +160,21 @@ struct roan_engine {
     size_t lazy_freed_before;     /* values freed in the background before CONFIG RESETSTAT */
     char run_id[41], replication_id[41];
 };
+
+/* True: a simulation has let other lanes run, so what waits looks again instead of sleeping. No code outside checked builds. */
+static inline bool roan_at_point(const roan_engine *engine, roan_point point)
+{
+#ifdef ROAN_CHECKED
+    if (engine->host.at_point == NULL)
+        return false;
+    engine->host.at_point(engine->host.context, point);
+    return true;
+#else
+    (void)engine;
+    (void)point;
+    return false;
+#endif
+}
 
 typedef struct roan_engine_options {
     unsigned lanes;      /* 0: 1 */

@@ -41,8 +41,11 @@ void roan_gate_done(roan_gate *gate)
     pthread_mutex_destroy(&gate->turn);
 }
 
-static void wait_until_open(roan_gate *gate)
+static void wait_until_open(roan_engine *engine)
 {
+    roan_gate *gate = &engine->gate;
+    while (atomic_load_explicit(&gate->shut, memory_order_acquire) != 0 && roan_at_point(engine, ROAN_POINT_WAITING)) {
+    }
     for (int i = 0; i < GATE_SPINS_MAX; i++) {
         if (atomic_load_explicit(&gate->shut, memory_order_acquire) == 0)
             return;
@@ -66,12 +69,13 @@ void roan_gate_enter(roan_lane *lane)
         return;
     for (;;) {
         atomic_store_explicit(&lane->inside, 1, memory_order_seq_cst);
+        roan_at_point(engine, ROAN_POINT_LOCKING);
         if (ROAN_LIKELY(atomic_load_explicit(&engine->gate.shut, memory_order_seq_cst) == 0)) {
             note_epoch(lane);
             return;
         }
         atomic_store_explicit(&lane->inside, 0, memory_order_release);
-        wait_until_open(&engine->gate);
+        wait_until_open(engine);
     }
 }
 
@@ -96,11 +100,22 @@ void roan_gate_pass(roan_lane *lane)
 static void wait_until_outside(const roan_lane *lane)
 {
     for (unsigned spins = 0; atomic_load_explicit(&lane->inside, memory_order_seq_cst) != 0; spins++) {
+        if (roan_at_point(lane->engine, ROAN_POINT_WAITING))
+            continue;
         if (spins < GATE_SPINS_MAX)
             relax();
         else
             sched_yield();
     }
+}
+
+static void take_turn(roan_engine *engine)
+{
+    while (pthread_mutex_trylock(&engine->gate.turn) != 0)
+        if (!roan_at_point(engine, ROAN_POINT_WAITING)) {
+            pthread_mutex_lock(&engine->gate.turn);
+            return;
+        }
 }
 
 void roan_gate_shut(roan_lane *lane)
@@ -111,8 +126,10 @@ void roan_gate_shut(roan_lane *lane)
     if (engine->lane_count == 1)
         return;
     atomic_store_explicit(&lane->inside, 0, memory_order_release); /* the holder of the turn may be waiting for us */
-    pthread_mutex_lock(&engine->gate.turn);
+    roan_at_point(engine, ROAN_POINT_LOCKING);
+    take_turn(engine);
     atomic_store_explicit(&engine->gate.shut, 1, memory_order_seq_cst);
+    roan_at_point(engine, ROAN_POINT_LOCKING);
     for (unsigned i = 0; i < engine->lane_count; i++)
         if (&engine->lanes[i] != lane)
             wait_until_outside(&engine->lanes[i]);
@@ -129,6 +146,7 @@ void roan_gate_open(roan_lane *lane)
         return;
     atomic_store_explicit(&engine->gate.alone, 0, memory_order_relaxed);
     atomic_store_explicit(&lane->inside, 0, memory_order_release);
+    roan_at_point(engine, ROAN_POINT_LOCKING);
     atomic_store_explicit(&engine->gate.shut, 0, memory_order_seq_cst);
     pthread_mutex_unlock(&engine->gate.turn);
     syscall(SYS_futex, &engine->gate.shut, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
@@ -159,6 +177,8 @@ static bool try_stripe_spinning(roan_lane *lane, roan_stripe *stripe)
     for (int i = 0; i < SPINS_MAX; i++) {
         if (try_stripe(lane, stripe))
             return true;
+        if (roan_at_point(lane->engine, ROAN_POINT_WAITING))
+            return try_stripe(lane, stripe);
         relax();
     }
     return false;
@@ -186,6 +206,7 @@ static void release_stripe(roan_lane *lane, roan_stripe *stripe)
 static bool park(roan_lane *lane, roan_stripe *stripe)
 {
     atomic_fetch_or_explicit(&stripe->parked_lanes, UINT64_C(1) << lane->index, memory_order_seq_cst);
+    roan_at_point(lane->engine, ROAN_POINT_LOCKING);
     uint32_t state = atomic_load_explicit(&stripe->state, memory_order_seq_cst);
     for (;;) {
         if (!(state & STRIPE_HELD))
@@ -203,6 +224,7 @@ bool roan_stripes_take(roan_lane *lane, const uint32_t *stripes, size_t count)
         return true;
     for (size_t i = 0; i < count; i++) {
         roan_stripe *stripe = &engine->stripes[stripes[i]];
+        roan_at_point(engine, ROAN_POINT_LOCKING);
         if (ROAN_LIKELY(try_stripe(lane, stripe)) || try_stripe_spinning(lane, stripe))
             continue;
         /* Give everything back first: whoever parks holds nothing. */
