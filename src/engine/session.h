@@ -57,7 +57,7 @@ enum {
     ROAN_MODE_TRANSACTION = 2, /* between MULTI and EXEC */
     ROAN_MODE_SUBSCRIBED = 4,
     ROAN_MODE_TRACKED = 8,     /* has a tracker: may be sent news of changed keys */
-    ROAN_MODE_RESTRICTED = 16,  /* its user may not do everything */
+    ROAN_MODE_RESTRICTED = 16, /* its user may not do everything */
 };
 
 typedef enum roan_unblock_reason { ROAN_UNBLOCK_TIMEOUT, ROAN_UNBLOCK_ERROR, ROAN_UNBLOCK_SERVED, ROAN_UNBLOCK_CLOSED } roan_unblock_reason;
