@@ -55,6 +55,7 @@ struct roan_waiting {
     roan_lane *lane;
     roan_waiting *next_stale;
     bool is_stale;         /* in its lane's list of those with links to take out */
+    bool is_refused;       /* its last retry was: it counts as rejected, not as called */
     bool is_far, wakes_without_key, null_array, no_touch, import_source, caching_given;
     roan_tracker *tracker; /* the session's, or NULL */
     uint8_t protocol;
@@ -253,6 +254,11 @@ bool roan_waiting_end(roan_waiting *waiting)
         state = WAITING;
     }
     return true;
+}
+
+bool roan_waiting_is_refused(const roan_waiting *waiting)
+{
+    return waiting->is_refused;
 }
 
 void roan_waiting_set_user(roan_waiting *waiting, roan_acl_user *user)
@@ -483,14 +489,15 @@ static bool run_again(roan_lane *lane, roan_session *session, roan_waiting *wait
     };
     roan_talk talk;
     roan_talk_begin(session, &talk);
-    if (!refuse_again(&call)) {
+    waiting->is_refused = refuse_again(&call);
+    if (!waiting->is_refused) {
         call.command->body(&call);
         roan_tracking_note_reads(&call);
     }
     roan_talk_end(session, &talk);
     roan_effects_collect(&call);
     roan_effects_hand_over(lane);
-    lane->stats->commands_by_id[call.command->id].failed += call.has_failed;
+    lane->stats->commands_by_id[call.command->id].failed += call.has_failed && !waiting->is_refused;
     return !call.is_blocked;
 }
 

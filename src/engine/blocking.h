@@ -71,6 +71,8 @@ bool roan_blocking_needs_gate(const roan_engine *engine, const uint32_t *stripes
 /* A session stops waiting for another reason than being served. False: too late, its answer is on its way. Its lane, or the
  * gate shut. */
 bool roan_waiting_end(roan_waiting *waiting);
+/* What ended the waiting was that its user has no right to the command any more. */
+bool roan_waiting_is_refused(const roan_waiting *waiting);
 /* Its session acts for this user now. The gate is shut. */
 void roan_waiting_set_user(roan_waiting *waiting, roan_acl_user *user);
 /* The session lets go of it. */

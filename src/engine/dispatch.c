@@ -401,6 +401,15 @@ static void count_call(roan_call *call, size_t out_bytes_before)
     roan_logs_note(call, ns, call->request->bytes, roan_out_bytes(call->out) - out_bytes_before);
 }
 
+/* It is counted when its waiting ends. */
+static void count_blocked(roan_call *call)
+{
+    roan_lane *lane = call->lane;
+    uint64_t ticks = roan_clock_ticks(call->engine->clock);
+    call->session->blocked_ns = roan_clock_ticks_to_ns(call->engine->clock, ticks - lane->ticks);
+    lane->ticks = ticks;
+}
+
 /* A body, with what it leaves behind by itself. */
 static void run_body(roan_call *call)
 {
@@ -540,8 +549,11 @@ static ROAN_ALWAYS_INLINE roan_outcome execute(roan_call *call)
     } else {
         if (ROAN_UNLIKELY(run_locked(call) == ROAN_HELD))
             return ROAN_HELD;
-        count_call(call, out_bytes_before);
-        session->commands += !call->is_blocked; /* counted when its waiting ends */
+        if (ROAN_UNLIKELY(call->is_blocked))
+            count_blocked(call);
+        else
+            count_call(call, out_bytes_before);
+        session->commands += !call->is_blocked;
     }
     session->last_command_ms = call->lane->now_ms;
     if (ROAN_UNLIKELY(session->reply_mode != ROAN_REPLY_ON) && !call->is_blocked)

@@ -7,9 +7,11 @@
 #include "engine/session.h"
 
 #include "base/macros.h"
+#include "engine/command.h"
 #include "engine/acl.h"
 #include "engine/blocking.h"
 #include "engine/pubsub.h"
+#include "engine/stats.h"
 #include "engine/tracking.h"
 #include "engine/transaction.h"
 #include "engine/watch.h"
@@ -181,6 +183,17 @@ void roan_session_block(roan_session *session, int64_t deadline_us, roan_unblock
         timer_add(session);
 }
 
+/* The command that has waited was executed. */
+static void count_command(roan_session *session, roan_unblock_reason reason)
+{
+    roan_lane *lane = session->lane;
+    unsigned id = session->last_command->id;
+    session->commands++;
+    lane->stats->commands++;
+    roan_stats_record_call(lane->stats, id, session->blocked_ns, lane->engine->config.latency_tracking);
+    lane->stats->commands_by_id[id].failed += reason == ROAN_UNBLOCK_ERROR;
+}
+
 void roan_session_unblock(roan_session *session, roan_unblock_reason reason)
 {
     ROAN_ASSERT(session->is_blocked);
@@ -189,10 +202,12 @@ void roan_session_unblock(roan_session *session, roan_unblock_reason reason)
         reason != ROAN_UNBLOCK_CLOSED)
         return;
     size_t out_bytes_before = roan_out_bytes(&session->out);
+    bool was_refused = session->waiting != NULL && roan_waiting_is_refused(session->waiting);
     session->is_blocked = false;
     session->lane->blocked_count--;
     session->on_unblock(session, reason);
-    session->commands++;
+    if (reason != ROAN_UNBLOCK_CLOSED && !was_refused)
+        count_command(session, reason);
     session->caching_given = false;
     if (session->reply_mode != ROAN_REPLY_ON) { /* CLIENT REPLY: only OFF, or SKIP of the command that ends here */
         roan_out_rollback(&session->out, out_bytes_before);

@@ -98,6 +98,7 @@ struct roan_session {
     /* blocked */
     int64_t deadline_us;           /* INT64_MAX: no time limit; wall clock */
     size_t timer_index;            /* place in the lane's timer heap + 1; 0: none */
+    uint64_t blocked_ns;           /* that its command took until it began to wait */
     roan_unblock_fn on_unblock;
     struct roan_waiting *waiting;  /* for keys, engine/blocking.h; NULL: not so */
 };
