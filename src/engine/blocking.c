@@ -242,15 +242,17 @@ void roan_blocking_tidy(roan_lane *lane)
     }
 }
 
-bool roan_waiting_end(roan_waiting *waiting)
+/* Moves it from WAITING; false: it is done with. Another lane may try to serve it just now, in vain perhaps: that is a matter
+ * of microseconds, and who does so waits for nobody. */
+static bool claim(roan_waiting *waiting, uint32_t to)
 {
     uint32_t state = WAITING;
-    while (!atomic_compare_exchange_strong_explicit(&waiting->state, &state, ENDED, memory_order_acq_rel,
+    while (!atomic_compare_exchange_strong_explicit(&waiting->state, &state, to, memory_order_acq_rel,
                                                     memory_order_acquire)) {
         if (state != SERVING)
             return false;
         if (!roan_at_point(waiting->lane->engine, ROAN_POINT_WAITING))
-            sched_yield(); /* another lane tries to serve it just now: a matter of microseconds */
+            sched_yield();
         state = WAITING;
     }
     return true;
@@ -264,6 +266,11 @@ bool roan_waiting_is_refused(const roan_waiting *waiting)
 void roan_waiting_set_user(roan_waiting *waiting, roan_acl_user *user)
 {
     waiting->user = user;
+}
+
+bool roan_waiting_end(roan_waiting *waiting)
+{
+    return claim(waiting, ENDED);
 }
 
 void roan_waiting_leave(roan_waiting *waiting)
@@ -569,13 +576,11 @@ static bool serve_directly(roan_lane *lane, roan_waiting *waiting)
 /* Tries to serve one waiter; true when it is done with. */
 static bool serve_waiting(roan_lane *lane, const waiter_queue *queue, roan_waiting *waiting)
 {
-    uint32_t state = WAITING;
     if (!may_serve(lane, queue, waiting))
         return atomic_load_explicit(&waiting->state, memory_order_relaxed) >= SERVED;
-    if (!atomic_compare_exchange_strong_explicit(&waiting->state, &state, SERVING, memory_order_acq_rel,
-                                                 memory_order_acquire))
+    if (!claim(waiting, SERVING))
         return true;
-    roan_at_point(lane->engine, ROAN_POINT_INSIDE);
+    roan_at_point(lane->engine, ROAN_POINT_SERVING);
     if (waiting->lane == lane || lane->is_alone ? serve_directly(lane, waiting) : serve_by_mail(lane, waiting))
         return true;
     atomic_store_explicit(&waiting->state, WAITING, memory_order_release);

@@ -37,6 +37,7 @@ typedef enum roan_point {
     ROAN_POINT_WAITING, /* nothing goes on before another lane has run */
     ROAN_POINT_UNIT,    /* the locks are held; what happens at once begins */
     ROAN_POINT_INSIDE,  /* in the middle of it */
+    ROAN_POINT_SERVING, /* a waiter is about to be served: nobody else can do that or end its waiting now */
     ROAN_POINT_DONE,    /* it has happened; the locks are still held */
 } roan_point;
 

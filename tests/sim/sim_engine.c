@@ -19,6 +19,7 @@
 #include "base/macros.h"
 #include "engine/blocking.h"
 #include "engine/stats.h"
+#include "engine/watch.h"
 
 #include <time.h>
 
@@ -42,8 +43,8 @@ typedef struct client {
     unsigned number;
     request requests[REQUESTS_MAX + TAIL_MAX];
     unsigned count, next;
+    bool is_answered;     /* already, though its lane has not come back from executing it: it went through the gate */
     bool is_waiting;      /* for the answer to requests[next] */
-    unsigned began_event; /* when its last request ran */
 } client;
 
 typedef enum event_kind { EVENT_UNIT, EVENT_TIMEOUT, EVENT_EFFECT } event_kind;
@@ -52,6 +53,8 @@ typedef enum event_kind { EVENT_UNIT, EVENT_TIMEOUT, EVENT_EFFECT } event_kind;
 typedef struct event {
     event_kind kind;
     unsigned lane, client, request;
+    bool has_served; /* waiters */
+    bool is_pinned;  /* must not come later than it is: an EXEC behind it has seen what it did */
     int64_t now_us;
     char *words; /* of an effect outside of requests; freed with the world */
 } event;
@@ -77,10 +80,11 @@ typedef struct simulation {
     unsigned switch_permille;       /* how often a point is taken */
     unsigned switches, idle_rounds;
     bool is_over, traces;
+    bool is_open; /* there is more than one right answer, see note_serving */
     event *events;
     unsigned event_count;
     unsigned open_events[LANES_MAX]; /* of units that have begun and not ended; 0: none */
-    uint64_t parked, gate_shut, served; /* over all runs: that the interesting things happened */
+    uint64_t parked, gate_shut, served, open_runs; /* over all runs: that the interesting things happened */
 } simulation;
 
 static simulation *simulation_of; /* the one that runs: sessions have no context of their own */
@@ -208,36 +212,75 @@ static void note_unit(simulation *sim, unsigned lane)
     event *e = note_event(sim, EVENT_UNIT, lane);
     e->client = c->number;
     e->request = c->next;
-    c->began_event = sim->open_events[lane] = sim->event_count - 1;
+    sim->open_events[lane] = sim->event_count - 1;
+    for (unsigned i = 0; i < sim->real.lane_count && roan_watch_is_touched(&c->session); i++)
+        sim->events[sim->open_events[i]].is_pinned = true; /* a touched EXEC takes no stripes */
     if (sim->traces)
         printf("  %5u lane %u  client %2u: %s\n", sim->switches, lane, c->number, c->requests[c->next].line);
 }
 
-/* Makes room in front of an event. */
-static void shift_events(simulation *sim, unsigned index)
+/* Moves an event; what lies between makes room. */
+static void move_event(simulation *sim, unsigned from, unsigned to)
 {
-    event last = sim->events[sim->event_count - 1];
-    memmove(sim->events + index + 1, sim->events + index, (sim->event_count - 1 - index) * sizeof last);
-    sim->events[index] = last;
-    for (unsigned i = 0; i < LANES_MAX; i++)
-        sim->open_events[i] += sim->open_events[i] >= index && sim->open_events[i] > 0;
-    for (unsigned i = 0; i < sim->real.client_count; i++)
-        sim->real.clients[i].began_event += sim->real.clients[i].began_event >= index;
+    event moved = sim->events[from];
+    if (from < to)
+        memmove(sim->events + from, sim->events + from + 1, (to - from) * sizeof moved);
+    else
+        memmove(sim->events + to + 1, sim->events + to, (from - to) * sizeof moved);
+    sim->events[to] = moved;
+    for (unsigned i = 0; i < LANES_MAX; i++) {
+        unsigned *open = &sim->open_events[i];
+        if (*open == from)
+            *open = to;
+        else if (*open > from && *open <= to)
+            --*open;
+        else if (*open < from && *open >= to && *open > 0)
+            ++*open;
+    }
 }
 
-/* It needs no lock, so units may be under way: that they did not serve the client means that this came first. Those that
- * had begun before the client began to wait have nothing to do with it. */
+/* Puts units that are under way, and have not served anybody yet, behind all else that happened so far: while they hold their
+ * stripes nobody can have come across what they do. */
+static void defer_units(simulation *sim)
+{
+    unsigned end = sim->event_count;
+    for (unsigned i = 1; i < end; i++) {
+        event e = sim->events[i];
+        if (e.kind != EVENT_UNIT || sim->open_events[e.lane] != i || e.has_served)
+            continue;
+        sim->is_open = sim->is_open || e.is_pinned;
+        move_event(sim, i--, sim->event_count - 1);
+        end--;
+    }
+}
+
+/* It needs no lock, so units may be under way: that they did not serve the client means that this came first. Those that had
+ * begun before the client began to wait have nothing to do with it. */
 static void note_timeout(simulation *sim, client *c)
 {
     event *e = note_event(sim, EVENT_TIMEOUT, c->session.lane->index);
-    unsigned first = sim->event_count - 1;
+    unsigned last = sim->event_count - 1, first = last, began = last;
     e->client = c->number;
-    for (unsigned i = 0; i < sim->real.lane_count; i++)
-        if (sim->open_events[i] > c->began_event)
-            first = ROAN_MIN(first, sim->open_events[i]);
     if (sim->traces)
         printf("  %5u lane %u  client %2u: time is over\n", sim->switches, e->lane, c->number);
-    shift_events(sim, first);
+    while (began > 0 && (sim->events[--began].kind != EVENT_UNIT || sim->events[began].client != c->number)) {
+    }
+    for (unsigned i = 0; i < sim->real.lane_count; i++)
+        if (sim->open_events[i] > began && sim->events[sim->open_events[i]].has_served)
+            first = ROAN_MIN(first, sim->open_events[i]);
+    move_event(sim, last, first);
+    defer_units(sim);
+}
+
+/* Of units under way that could serve the same waiter the one that does so comes first. When two serve several there may be no
+ * such order: which of those who wait for both keys gets which element is open then. */
+static void note_serving(simulation *sim, unsigned lane)
+{
+    for (unsigned i = 0; i < sim->real.lane_count; i++)
+        sim->is_open = sim->is_open || (i != lane && sim->open_events[i] > 0 && sim->events[sim->open_events[i]].has_served);
+    if (sim->open_events[lane] > 0) /* otherwise it is housekeeping */
+        sim->events[sim->open_events[lane]].has_served = true;
+    defer_units(sim);
 }
 
 static char *join(size_t argc, const roan_slice *argv)
@@ -281,6 +324,8 @@ static void at_point(void *context, roan_point point)
         return; /* before and after the run */
     if (point == ROAN_POINT_UNIT && sim->running[sim->fibers.current] != NULL)
         note_unit(sim, (unsigned)sim->fibers.current);
+    if (point == ROAN_POINT_SERVING)
+        note_serving(sim, (unsigned)sim->fibers.current);
     if (point == ROAN_POINT_DONE)
         sim->open_events[sim->fibers.current] = 0;
     if (point == ROAN_POINT_WAITING || draw(sim, 1000) < sim->switch_permille)
@@ -292,6 +337,7 @@ static void on_resume(roan_session *session)
 {
     client *c = (client *)session;
     simulation *sim = simulation_of;
+    c->is_answered = session->is_blocked == false && sim->running[session->lane->index] == c;
     if (!c->is_waiting)
         return;
     bool is_real = c->world == &sim->real;
@@ -312,17 +358,22 @@ static void step(simulation *sim, client *c)
     if (c->is_waiting || c->session.is_held || c->next == c->count)
         return;
     sim->running[lane] = c;
+    c->is_answered = false;
     sim->idle_rounds = 0;
     roan_outcome outcome = execute(&c->session, &c->requests[c->next]);
     sim->running[lane] = NULL;
-    if (outcome == ROAN_DONE)
+    if (outcome == ROAN_DONE || (outcome == ROAN_BLOCKED && c->is_answered))
         take_reply(c);
     else if (outcome == ROAN_BLOCKED)
         c->is_waiting = true;
 }
 
+/* Whoever has requests left waits without a limit of time, and no answer is under way. */
 static bool clients_are_done(simulation *sim)
 {
+    for (unsigned i = 0; i < sim->real.lane_count; i++)
+        if (roan_lane_has_mail(&sim->real.engine->lanes[i]))
+            return false;
     for (unsigned i = 0; i < sim->real.client_count; i++) {
         const client *c = &sim->real.clients[i];
         if (c->next < c->count && !(c->is_waiting && c->session.deadline_us == INT64_MAX))
@@ -400,7 +451,7 @@ static void run_lanes(simulation *sim)
             choose_weights(sim);
         if (draw(sim, 8) == 0)
             roan_clock_advance(&sim->real.clock, draw(sim, 700));
-        if (++sim->idle_rounds > 200 && clients_are_done(sim)) /* mail has had its time */
+        if (++sim->idle_rounds > 100 && clients_are_done(sim))
             sim->is_over = true;
         fibers_switch_to(&sim->fibers, lane);
     }
@@ -417,8 +468,8 @@ static void twin_time(simulation *sim, int64_t now_us)
 static void twin_request(simulation *sim, client *c)
 {
     if (c->is_waiting)
-        give_up(sim, "client %u goes on with '%s', but the twin's waits with '%s'", c->number, c->requests[c->next + 1].line,
-             c->requests[c->next].line);
+        give_up(sim, "client %u, request %u '%s' is answered\n%sbut in order it waits", c->number, c->next,
+                c->requests[c->next].line, sim->real.clients[c->number].requests[c->next].reply);
     roan_outcome outcome = execute(&c->session, &c->requests[c->next]);
     EXPECT(outcome != ROAN_HELD);
     if (outcome == ROAN_DONE)
@@ -433,6 +484,7 @@ static void twin_effect(simulation *sim, event *e)
     snprintf(helper->requests[0].line, WORKLOAD_LINE_MAX, "%s", e->words);
     helper->next = 0;
     helper->session.db = e->client;
+    twin_time(sim, HARNESS_START_US / 2); /* what has expired there is still there */
     free(helper->requests[0].reply);
     twin_request(sim, helper);
 }
@@ -536,7 +588,7 @@ static void open_run(simulation *sim, uint64_t seed)
 {
     sim->seed = seed;
     roan_random_seed(&sim->random, seed);
-    unsigned lanes = 2 + draw(sim, LANES_MAX - 1), stripes = 1u << draw(sim, 6);
+    unsigned lanes = 2 + draw(sim, LANES_MAX - 1), stripes = LANES_MAX << draw(sim, 5);
     unsigned clients = lanes + 1 + draw(sim, SESSIONS_MAX - lanes);
     sim->workload = (workload){.random = &sim->random,
                                .keys = 1 + draw(sim, 4),
@@ -549,7 +601,7 @@ static void open_run(simulation *sim, uint64_t seed)
     sim->switches = sim->idle_rounds = 0;
     sim->event_count = 1; /* the first one is none */
     memset(sim->open_events, 0, sizeof sim->open_events);
-    sim->is_over = false;
+    sim->is_over = sim->is_open = false;
     roan_host host = {.context = sim, .at_point = at_point}, none = {0};
     world_open(&sim->real, lanes, stripes, clients, &host, &client_ops);
     world_open(&sim->twin, 1, stripes, clients, &none, &client_ops);
@@ -572,7 +624,10 @@ static void run(simulation *sim, uint64_t seed)
     fibers_done(&sim->fibers);
     sim->fibers.current = -1;
     sim->real.engine->on_effect = NULL;
-    compare(sim);
+    if (sim->is_open)
+        sim->open_runs++;
+    else
+        compare(sim);
     for (unsigned i = 0; i < sim->real.lane_count; i++) {
         sim->parked += sim->real.engine->lanes[i].stats->parked;
         sim->gate_shut += sim->real.engine->lanes[i].stats->gate_shut;
@@ -609,8 +664,8 @@ int main(int argc, char **argv)
     double end = seconds_now() + SECONDS;
     for (; runs < runs_max && (argc > 1 || seconds_now() < end); runs++)
         run(sim, seed + runs);
-    printf("%llu runs: %llu requests parked, %llu times the gate was shut, %llu waiters were served\n",
-           (unsigned long long)runs, (unsigned long long)sim->parked, (unsigned long long)sim->gate_shut,
+    printf("%llu runs (%llu not compared): %llu requests parked, %llu times the gate was shut, %llu waiters served\n",
+           (unsigned long long)runs, (unsigned long long)sim->open_runs, (unsigned long long)sim->parked, (unsigned long long)sim->gate_shut,
            (unsigned long long)sim->served);
     free(sim->events);
     free(sim);
