@@ -11,7 +11,7 @@
  *     sim_engine                 runs for SECONDS with seeds of its own; the first one is printed
  *     sim_engine SEED [RUNS]     this one, with the order of events, and those that follow
  */
-#include "engine_harness.h"
+#include "../unit/engine_harness.h"
 
 #include "fibers.h"
 #include "workload.h"
