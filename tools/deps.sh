@@ -12,7 +12,7 @@ set -eu
 packages_of() {
     case $1 in
         build) echo "gcc libc6-dev make meson ninja-build pkg-config python3 libjemalloc-dev liburing-dev" \
-                    "libluajit-5.1-dev libedit-dev libssl-dev libxxhash-dev" ;;
+                    "libluajit-5.1-dev lua-cjson-dev libedit-dev libssl-dev libxxhash-dev" ;;
         test) echo "g++ binutils libcmocka-dev redis-server" ;;
         fuzz) echo "clang llvm libclang-rt-dev" ;;
         format) echo "clang-format" ;;

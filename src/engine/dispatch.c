@@ -20,6 +20,7 @@
 #include "engine/logs.h"
 #include "engine/monitor.h"
 #include "engine/pubsub.h"
+#include "engine/script/script.h"
 #include "engine/stats.h"
 #include "engine/tracking.h"
 #include "engine/transaction.h"
@@ -218,9 +219,11 @@ static ROAN_ALWAYS_INLINE bool refuse_for_form(roan_call *call)
     return !(ROAN_LIKELY(is_usual && arity_is_right(command, call->argc)) || !refuse_unusual(call));
 }
 
-/* The flags of the command; an EXEC has those of what it will run, too. */
+/* The flags of the command; an EXEC has those of what it will run, too, and a script its own. */
 static uint32_t effective_flags(const roan_call *call)
 {
+    if (ROAN_UNLIKELY(call->command->lock == ROAN_LOCK_T))
+        return roan_script_command_flags(call);
     return call->command->flags | (is_exec(call) ? roan_transaction_flags(call->session) : 0);
 }
 
@@ -297,11 +300,22 @@ static bool refuse_for_mode(roan_call *call)
     return false;
 }
 
+/* A script has run for too long. */
+static bool refuse_for_script(roan_call *call, int kind)
+{
+    if (call->command->flags & ROAN_CMD_ALLOW_BUSY)
+        return false;
+    refuse_with(call, roan_script_busy_text(kind));
+    return true;
+}
+
 /* True when the request was answered with an error instead of being executed. */
 static ROAN_ALWAYS_INLINE bool refuse(roan_call *call)
 {
+    int busy = atomic_load_explicit(&call->engine->scripts->busy, memory_order_relaxed);
     return ROAN_UNLIKELY(refuse_for_form(call)) || (may_refuse_for_state(call->engine) && refuse_for_state(call)) ||
-           (ROAN_UNLIKELY(call->session->modes != 0) && refuse_for_mode(call));
+           (ROAN_UNLIKELY(call->session->modes != 0) && refuse_for_mode(call)) ||
+           (ROAN_UNLIKELY(busy != 0) && refuse_for_script(call, busy));
 }
 
 /* What a refusal leaves behind: a count, and a transaction that will not be executed. */
@@ -444,9 +458,8 @@ static void run_unit(roan_call *call)
     roan_at_point(call->engine, ROAN_POINT_DONE);
 }
 
-void roan_call_run_inner(roan_call *outer, const roan_request *request)
+void roan_call_run_inner(roan_call *outer, roan_session *session, const roan_request *request)
 {
-    roan_session *session = outer->session;
     roan_call call = {
         .engine = outer->engine,
         .lane = outer->lane,
@@ -455,7 +468,7 @@ void roan_call_run_inner(roan_call *outer, const roan_request *request)
         .db = roan_engine_db_if_used(outer->engine, session->db),
         .argv = request->argv,
         .argc = request->argc,
-        .out = outer->out,
+        .out = &session->out,
         .now_ms = outer->now_ms,
         .request = request,
         .outer = outer,
@@ -469,13 +482,19 @@ void roan_call_run_inner(roan_call *outer, const roan_request *request)
     session->commands++;
 }
 
-static void run_alone(roan_call *call)
+static bool run_alone(roan_call *call)
 {
-    roan_gate_shut(call->lane);
+    if (call->lane->is_alone) { /* a script that overruns is alone and serves others */
+        run_unit(call);
+        return true;
+    }
+    if (!roan_gate_shut(call->lane))
+        return false;
     call->lane->stats->gate_shut++;
     run_unit(call);
     roan_gate_open(call->lane);
     roan_lane_update_time_keeping_ticks(call->lane); /* it may have taken long */
+    return true;
 }
 
 static roan_outcome hold(roan_call *call)
@@ -504,19 +523,40 @@ static bool wakes_far_waiters(const roan_call *call, const roan_lock_set *set)
            roan_blocking_needs_gate(call->engine, set->stripes, set->count);
 }
 
+static roan_outcome park(roan_call *call)
+{
+    call->lane->stats->parked++;
+    return hold(call);
+}
+
+/* A script has the turn of scripts, and takes and gives back its locks itself. */
+static roan_outcome run_script(roan_call *call)
+{
+    if (!roan_script_turn_take(call->lane))
+        return park(call);
+    run_unit(call);
+    roan_script_release(call->lane);
+    roan_script_turn_release(call->lane);
+    roan_lane_update_time_keeping_ticks(call->lane); /* it may have taken long */
+    return ROAN_DONE;
+}
+
 /* Runs the call under the locks its row asks for; ROAN_HELD when a stripe was busy. */
 static roan_outcome run_locked(roan_call *call)
 {
     roan_lock_set set;
+    if (ROAN_UNLIKELY(call->command->lock == ROAN_LOCK_T))
+        return run_script(call);
     if (call->session->park_rounds >= PARK_ROUNDS_MAX || !collect_stripes(call, &set)) {
-        run_alone(call);
+        if (!run_alone(call))
+            return park(call);
     } else if (!roan_stripes_take(call->lane, set.stripes, set.count)) {
         call->session->park_rounds++;
-        call->lane->stats->parked++;
-        return hold(call);
+        return park(call);
     } else if (wakes_far_waiters(call, &set)) {
         roan_stripes_release(call->lane, set.stripes, set.count);
-        run_alone(call);
+        if (!run_alone(call))
+            return park(call);
     } else {
         run_unit(call);
         roan_stripes_release(call->lane, set.stripes, set.count);

@@ -8,6 +8,6 @@
  * or its words make no sense. */
 bool roan_call_add_stripes(const roan_call *call, roan_lock_set *set);
 
-/* Runs a prepared request inside a call that is running (EXEC), in its session, under its locks: the body with its
- * effects, counters and logs. It does not block and is not refused. */
-void roan_call_run_inner(roan_call *outer, const roan_request *request);
+/* Runs a prepared request inside a call that is running (EXEC, a script), for `session`, under its locks: the body with
+ * its effects, counters and logs. It does not block and is not refused. */
+void roan_call_run_inner(roan_call *outer, roan_session *session, const roan_request *request);

@@ -14,6 +14,7 @@
 #include "engine/logs.h"
 #include "engine/pubsub.h"
 #include "engine/retire.h"
+#include "engine/script/script.h"
 #include "engine/stats.h"
 #include "engine/tracking.h"
 #include "types/element.h"
@@ -158,6 +159,7 @@ roan_engine *roan_engine_create(const roan_engine_options *options)
     roan_random_hex(&engine->lanes[0].random, engine->run_id, 40);
     roan_random_hex(&engine->lanes[0].random, engine->replication_id, 40);
     ROAN_IGNORE(roan_engine_db(engine, 0)); /* always there */
+    engine->scripts = roan_scripts_create(engine);
     engine->startup_bytes = roan_alloc_used_bytes();
     return engine;
 }
@@ -189,7 +191,7 @@ roan_engine *roan_engine_free(roan_engine *engine)
     roan_acl_free(engine->acl);
     roan_watches_free(engine->watches);
     roan_topics_free(engine->topics);
-    roan_gate_done(&engine->gate);
+    roan_scripts_free(engine->scripts);
     pthread_mutex_destroy(&engine->dbs_lock);
     roan_free(engine->lanes, engine->lane_count * sizeof *engine->lanes);
     roan_free(engine->stripes, engine->stripe_count * sizeof *engine->stripes);
@@ -281,6 +283,15 @@ void roan_lane_send(roan_lane *lane, roan_mail *mail)
 {
     if (roan_mailbox_push(&lane->mailbox, mail) && lane->engine->host.wake != NULL)
         lane->engine->host.wake(lane->engine->host.context, lane);
+}
+
+void roan_lanes_wake_held(roan_engine *engine)
+{
+    for (unsigned i = 0; i < engine->lane_count; i++) {
+        atomic_store_explicit(&engine->lanes[i].stripe_freed, 1, memory_order_release);
+        if (engine->host.wake != NULL)
+            engine->host.wake(engine->host.context, &engine->lanes[i]);
+    }
 }
 
 /* Those that CLIENT PAUSE holds stay held until it is over. */

@@ -64,6 +64,9 @@ typedef struct roan_host {
     void (*wake)(void *context, roan_lane *lane);
     /* Only in checked builds: a simulation lets other lanes run before this returns. */
     void (*at_point)(void *context, roan_point point);
+    /* A script runs on this lane for too long: serves the lane's other connections for a moment. The lane, at any time
+     * inside of roan_execute; nothing that is executed then touches keys. */
+    void (*serve_others)(void *context, roan_lane *lane);
 } roan_host;
 
 /* A change of the keyspace as replicas and logs will see it: the command, or what it was rewritten to. Nobody listens
@@ -154,6 +157,7 @@ struct roan_engine {
     roan_table_context tracked_context;
     roan_prefix_list prefixes;    /* of BCAST mode; changed with the gate shut */
     struct roan_acl *acl;     /* users, engine/acl.h */
+    struct roan_scripts *scripts; /* engine/script/script.h */
     struct roan_logs *logs;   /* command logs and latency events, engine/logs.h */
     int64_t started_ms;
     size_t startup_bytes;         /* memory in use when it began to serve */
@@ -230,6 +234,9 @@ static inline bool roan_lane_has_mail(const roan_lane *lane)
 }
 /* Any thread. */
 void roan_lane_send(roan_lane *lane, roan_mail *mail);
+
+/* Every lane tries its held sessions again. Any lane. */
+void roan_lanes_wake_held(roan_engine *engine);
 
 /* Housekeeping, about `hz` times a second: speeds, and a slice of work. Inside the gate, holding no stripe. */
 void roan_lane_cron(roan_lane *lane);

@@ -232,7 +232,7 @@ void roan_transaction_run(roan_call *exec)
         if (done++ % READ_AHEAD_COMMANDS == 0)
             read_ahead(exec->session, queued);
         if (!refuse_queued(exec, &queued->request))
-            roan_call_run_inner(exec, &queued->request);
+            roan_call_run_inner(exec, exec->session, &queued->request);
     }
     exec->lane->ticks = ticks; /* EXEC's own duration is that of all of them */
 }

@@ -45,7 +45,7 @@ static void use_stripes(worker *w, roan_lane *lane, uint32_t a, uint32_t b)
 
 static void be_alone(worker *w, roan_lane *lane)
 {
-    roan_gate_shut(lane);
+    assert_true(roan_gate_shut(lane));
     w->shared->by_all++;
     for (size_t i = 0; i < STRIPES; i++)
         w->shared->by_stripe[i]++;
