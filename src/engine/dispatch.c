@@ -444,6 +444,8 @@ static bool touches_any_key(const roan_command *command)
 /* What follows when all that happens at once has happened, still under its locks. */
 static void finish_unit(roan_call *call)
 {
+    if (ROAN_UNLIKELY(call->lane->serves_others))
+        return; /* what there is belongs to the script that stands still */
     if (ROAN_UNLIKELY(call->lane->effect_count > 0))
         roan_effects_hand_over_slowly(call->lane, !touches_any_key(call->command));
     roan_blocking_serve(call->lane);

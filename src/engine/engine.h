@@ -64,9 +64,9 @@ typedef struct roan_host {
     void (*wake)(void *context, roan_lane *lane);
     /* Only in checked builds: a simulation lets other lanes run before this returns. */
     void (*at_point)(void *context, roan_point point);
-    /* A script runs on this lane for too long: serves the lane's other connections for a moment. The lane, at any time
-     * inside of roan_execute; nothing that is executed then touches keys. */
-    void (*serve_others)(void *context, roan_lane *lane);
+    /* A script runs on this lane for too long: serves the lane's other connections for a moment. On the lane, from inside
+     * of roan_execute; nothing that is executed then touches keys. False: the server stops. */
+    bool (*serve_others)(void *context, roan_lane *lane);
 } roan_host;
 
 /* A change of the keyspace as replicas and logs will see it: the command, or what it was rewritten to. Nobody listens
@@ -85,6 +85,7 @@ struct roan_lane {
     _Alignas(ROAN_CACHE_LINE) roan_engine *engine;
     unsigned index;
     bool is_alone;            /* holds the gate */
+    bool serves_others;       /* while a script of it stands still */
     int64_t now_us, now_ms;   /* wall clock of the current batch */
     uint64_t ticks;           /* when the last command ended */
     roan_random random;

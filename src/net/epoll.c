@@ -399,9 +399,14 @@ static unsigned epoll_wait_events(roan_net *base, int64_t timeout_us, roan_net_e
     return batch.count;
 }
 
-static void epoll_recycle(roan_net *base)
+static size_t epoll_lent(const roan_net *base)
 {
-    from_base(base)->arena_used = 0;
+    return ((const net_epoll *)base)->arena_used;
+}
+
+static void epoll_recycle(roan_net *base, size_t from)
+{
+    from_base(base)->arena_used = from;
 }
 
 /* --- sockets ------------------------------------------------------------------------------------------------------ */
@@ -517,6 +522,7 @@ const roan_net_backend roan_net_epoll_backend = {
     .want_sent = epoll_want_sent,
     .close = epoll_close_socket,
     .wait = epoll_wait_events,
+    .lent = epoll_lent,
     .recycle = epoll_recycle,
     .flush = epoll_flush,
 };

@@ -169,7 +169,17 @@ unsigned roan_net_wait(roan_net *net, int64_t timeout_us, roan_net_event *events
 
 void roan_net_recycle(roan_net *net)
 {
-    net->backend->recycle(net);
+    net->backend->recycle(net, 0);
+}
+
+size_t roan_net_lent(const roan_net *net)
+{
+    return net->backend->lent(net);
+}
+
+void roan_net_recycle_from(roan_net *net, size_t lent)
+{
+    net->backend->recycle(net, lent);
 }
 
 void roan_net_flush(roan_net *net)

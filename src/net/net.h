@@ -126,6 +126,10 @@ unsigned roan_net_wait(roan_net *net, int64_t timeout_us, roan_net_event *events
  * then, but goes on sending, accepting and closing. */
 void roan_net_recycle(roan_net *net);
 
+/* For a wait inside of a round: how much is lent now, and giving back only what was lent since then. */
+size_t roan_net_lent(const roan_net *net);
+void roan_net_recycle_from(roan_net *net, size_t lent);
+
 /* Submits pending operations without waiting. */
 void roan_net_flush(roan_net *net);
 

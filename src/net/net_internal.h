@@ -23,7 +23,8 @@ typedef struct roan_net_backend {
     void (*want_sent)(roan_net *net, roan_net_socket *socket);
     void (*close)(roan_net *net, roan_net_socket *socket);
     unsigned (*wait)(roan_net *net, int64_t timeout_us, roan_net_event *events, unsigned events_max);
-    void (*recycle)(roan_net *net);
+    size_t (*lent)(const roan_net *net);
+    void (*recycle)(roan_net *net, size_t from);
     void (*flush)(roan_net *net);
 } roan_net_backend;
 

@@ -128,13 +128,19 @@ static void give_buffer(net_uring *net, unsigned id, unsigned offset)
                           (unsigned short)id, (int)net->buffer_count - 1, (int)offset);
 }
 
-static void uring_recycle(roan_net *base)
+static size_t uring_lent(const roan_net *base)
+{
+    return ((const net_uring *)base)->lent_count;
+}
+
+static void uring_recycle(roan_net *base, size_t from)
 {
     net_uring *net = from_base(base);
-    for (unsigned i = 0; i < net->lent_count; i++)
-        give_buffer(net, net->lent[i], i);
-    io_uring_buf_ring_advance(net->buffer_ring, (int)net->lent_count);
-    net->lent_count = 0;
+    unsigned kept = (unsigned)from;
+    for (unsigned i = kept; i < net->lent_count; i++)
+        give_buffer(net, net->lent[i], i - kept);
+    io_uring_buf_ring_advance(net->buffer_ring, (int)(net->lent_count - kept));
+    net->lent_count = kept;
 }
 
 /* Brings further buffers into use, up to `offered` of them. */
@@ -953,6 +959,7 @@ const roan_net_backend roan_net_uring_backend = {
     .want_sent = uring_want_sent,
     .close = uring_close,
     .wait = uring_wait,
+    .lent = uring_lent,
     .recycle = uring_recycle,
     .flush = uring_flush,
 };

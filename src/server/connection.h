@@ -37,6 +37,7 @@ struct roan_connection {
     bool is_dirty, is_fed, is_ready;
     bool is_parsing;       /* in feed(): the batch may run meanwhile */
     bool is_sending;
+    bool is_set_aside;     /* a script overruns, and this is of the round that it interrupts; see overrun.h */
     bool closes_after_replies, is_closing, is_at_end;
     bool is_over_limit;    /* its unread replies are too many: to be closed */
     bool has_ended;        /* the peer sends nothing more, but there is still input to execute */

@@ -7,6 +7,7 @@
 #include "server/housekeeping.h"
 #include "server/host_info.h"
 #include "server/cmd/client_list.h"
+#include "server/overrun.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -54,6 +55,12 @@ static void host_wake(void *context, roan_lane *lane)
 
 /* ---- life ---- */
 
+static bool host_serve_others(void *context, roan_lane *lane)
+{
+    (void)context;
+    return roan_overrun_serve(lane->host_lane);
+}
+
 static void find_executable(roan_server *server)
 {
     ssize_t bytes = readlink("/proc/self/exe", server->executable, sizeof server->executable - 1);
@@ -84,7 +91,8 @@ roan_status roan_server_create(const roan_config *config, const char *config_pat
                  .describe = roan_server_describe,
                  .describe_session = roan_client_describe_caller,
                  .sleep = host_sleep,
-                 .wake = host_wake},
+                 .wake = host_wake,
+                 .serve_others = host_serve_others},
     };
     server->engine = roan_engine_create(&options);
     server->worker_count = server->engine->lane_count;

@@ -39,6 +39,9 @@ struct roan_worker {
     roan_connection *dirty;   /* has output to hand over */
     roan_connection *fed;     /* has input in the current batch */
     roan_connection *ready;   /* may go on with its unread input */
+    const roan_net_event *events; /* of the round; those from event_at on are still to be handled */
+    unsigned event_at, event_count;
+    struct roan_overrun *overrun; /* while a script has overrun, server/overrun.h; NULL before the first time */
     size_t item_count, word_count;
     roan_batch_item items[ROAN_BATCH_MAX];
     roan_slice words[ROAN_BATCH_WORDS];
@@ -87,5 +90,6 @@ roan_status roan_worker_open_net(roan_worker *worker, roan_error *reterr) ROAN_M
 void roan_worker_run(roan_worker *worker);
 /* Of worker 0, inside the gate: accepts on the listeners that are wanted now. */
 void roan_worker_sync_listeners(roan_worker *worker);
+void roan_worker_handle_event(roan_worker *worker, const roan_net_event *event);
 /* Executes what was gathered. */
 void roan_worker_run_batch(roan_worker *worker);

@@ -14,6 +14,7 @@
 #include "server/client_memory.h"
 #include "server/crash.h"
 #include "server/housekeeping.h"
+#include "server/overrun.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -57,6 +58,7 @@ void roan_worker_sync_listeners(roan_worker *worker)
 
 void roan_worker_done(roan_worker *worker)
 {
+    roan_overrun_done(worker);
     worker->net = roan_net_free(worker->net);
     for (roan_session *s = worker->lane->sessions, *next; s != NULL; s = next) { /* drain gave them up */
         next = s->next;
@@ -167,7 +169,7 @@ static void accept_connection(roan_worker *worker, int fd)
 
 /* ---- the loop ---- */
 
-static void handle_event(roan_worker *worker, const roan_net_event *event)
+void roan_worker_handle_event(roan_worker *worker, const roan_net_event *event)
 {
     roan_connection *connection = event->socket == NULL ? NULL : event->socket->owner;
     switch (event->type) {
@@ -261,9 +263,15 @@ static void run_round(roan_worker *worker, roan_net_event *events)
     roan_gate_enter(lane);
     roan_lane_update_time(lane);
     uint64_t start = lane->ticks, commands_before = lane->stats->commands;
-    for (unsigned i = 0; i < count; i++)
-        handle_event(worker, &events[i]);
+    worker->events = events;
+    worker->event_count = count;
+    for (worker->event_at = 0; worker->event_at < count;) {
+        const roan_net_event *event = &events[worker->event_at++];
+        roan_worker_handle_event(worker, event);
+    }
     roan_worker_run_batch(worker);
+    if (ROAN_UNLIKELY(worker->overrun != NULL))
+        roan_overrun_end(worker);
     roan_net_recycle(worker->net);
     roan_lane_deliver_mail(lane);
     ROAN_IGNORE(roan_lane_run_timers(lane)); /* sleep_us looks at them again */

@@ -15,6 +15,9 @@
 #include <lualib.h>
 #include <string.h>
 
+#define PCALL_CHUNK "=pcall"
+#define PLACE_LEVELS 16 /* how far up an error's place is looked for */
+
 int luaopen_cjson(lua_State *lua); /* of the library lua-cjson, whose header is for another Lua */
 
 static char proxies; /* its address is the registry's key */
@@ -76,9 +79,9 @@ static int note_place(lua_State *lua)
     lua_Debug place;
     lua_settop(lua, 1);
     normalize_error(lua);
-    for (int level = 1; level < 4 && lua_getstack(lua, level, &place); level++) {
+    for (int level = 1; level < PLACE_LEVELS && lua_getstack(lua, level, &place); level++) {
         lua_getinfo(lua, "Sl", &place);
-        if (place.currentline < 0)
+        if (place.currentline < 0 || strcmp(place.source, PCALL_CHUNK) == 0)
             continue;
         lua_pushstring(lua, place.source);
         lua_setfield(lua, -2, "source");
@@ -456,7 +459,7 @@ static const char pcall_source[] = "local try, type, rawget = ...\n"
 
 static void open_pcall(lua_State *lua, int globals)
 {
-    ROAN_ASSERT(luaL_loadbufferx(lua, pcall_source, sizeof pcall_source - 1, "=pcall", "t") == 0);
+    ROAN_ASSERT(luaL_loadbufferx(lua, pcall_source, sizeof pcall_source - 1, PCALL_CHUNK, "t") == 0);
     lua_getfield(lua, LUA_GLOBALSINDEX, "pcall");
     lua_getfield(lua, LUA_GLOBALSINDEX, "type");
     lua_getfield(lua, LUA_GLOBALSINDEX, "rawget");

@@ -299,9 +299,14 @@ void roan_script_serve_others(roan_lane *lane)
         roan_lanes_wake_held(engine); /* who waits for our stripes is told instead */
     if (engine->host.serve_others == NULL)
         return;
+    uint64_t ticks = lane->ticks;
     roan_gate_let_in_script(lane, true);
-    engine->host.serve_others(engine->host.context, lane);
+    lane->serves_others = true;
+    if (!engine->host.serve_others(engine->host.context, lane))
+        atomic_store_explicit(&scripts->is_killed, true, memory_order_relaxed);
+    lane->serves_others = false;
     roan_gate_let_in_script(lane, false);
+    lane->ticks = ticks;
 }
 
 const char *roan_script_busy_text(int kind)
