@@ -39,7 +39,7 @@ static const roan_option rows[] = {
              "needed. What: g generic commands, $ strings, l lists, s sets, h hashes, z sorted sets, t streams, d "
              "modules, x expired, e evicted, n new keys, m misses; A stands for g$lshzxetd. Empty: nothing."},
     {.name = "busy-reply-threshold", .alias = "lua-time-limit",
-     ROAN_ROW_INTEGER(busy_reply_threshold_ms, 0, INT64_MAX), .needs = "scripting", .initial = "5000",
+     ROAN_ROW_INTEGER(busy_reply_threshold_ms, 0, INT64_MAX), .initial = "5000",
      .text = "Milliseconds after which a script that still runs makes other commands fail with BUSY. 0 is no limit."},
     {.name = "lua-enable-insecure-api", ROAN_ROW_FIXED_BOOL(ROAN_OPTION_PROTECTED | ROAN_OPTION_HIDDEN, "scripting"),
      .initial = "no", .text = "Give scripts functions of Lua that can break out of them."},

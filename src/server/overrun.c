@@ -1,8 +1,8 @@
 /* server/overrun.c: see overrun.h.
  *
- * Set aside are the connections of the batch that is running, and those with events that the standing round has still to
- * handle, so that bytes of a connection are never executed out of order. Their events are copied with their data, as the
- * receive buffers go back to the loop at the end of each short round.
+ * Events of what is set aside are copied with their data, as the receive buffers go back to the loop at the end of each
+ * short round. The first short round also takes over the events that the standing round has not handled yet, so that bytes
+ * of a connection are never executed out of order.
  */
 #include "server/overrun.h"
 
@@ -34,9 +34,6 @@ static void set_aside(roan_worker *worker, bool is_set_aside)
     const roan_overrun *overrun = worker->overrun;
     for (roan_connection *c = overrun->fed; c != NULL; c = c->next_fed)
         c->is_set_aside = is_set_aside;
-    for (unsigned i = worker->event_at; i < worker->event_count; i++)
-        if (connection_of(&worker->events[i]) != NULL)
-            connection_of(&worker->events[i])->is_set_aside = is_set_aside;
     for (size_t i = overrun->kept_at; i < overrun->kept_count; i++)
         connection_of(&overrun->kept[i])->is_set_aside = is_set_aside;
 }
@@ -136,8 +133,12 @@ bool roan_overrun_serve(roan_worker *worker)
         return false;
     if (worker->overrun == NULL)
         worker->overrun = roan_alloc_zero(sizeof *worker->overrun);
+    roan_worker_finish_others(worker);
     save_batch(worker);
     set_aside(worker, true);
+    unsigned first = worker->event_at;
+    worker->event_at = worker->event_count;
+    handle_events(worker, worker->events + first, worker->event_count - first);
     size_t lent = roan_net_lent(worker->net);
     unsigned count = roan_net_wait(worker->net, 0, events, EVENTS_MAX);
     handle_events(worker, events, count);

@@ -1,8 +1,9 @@
 /* server/overrun.h: serving a worker's connections from inside of a script that runs for too long.
  *
  * The script was called by a round that stands still: its batch, its words and what they point to must stay as they are.
- * So connections that take part in that round are set aside: what happens to them is kept for later. All others are served
- * by short rounds of their own, in which the engine refuses nearly everything with BUSY.
+ * So the connection of the script (and one whose input is being parsed) is set aside: what happens to it is kept for later.
+ * All others leave that round and are served by short rounds of their own, in which the engine refuses nearly everything
+ * with BUSY.
  */
 #pragma once
 

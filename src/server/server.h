@@ -43,6 +43,7 @@ struct roan_worker {
     unsigned event_at, event_count;
     struct roan_overrun *overrun; /* while a script has overrun, server/overrun.h; NULL before the first time */
     size_t item_count, word_count;
+    size_t item_at;           /* the item that runs */
     roan_batch_item items[ROAN_BATCH_MAX];
     roan_slice words[ROAN_BATCH_WORDS];
     int64_t next_cron_us;
@@ -93,3 +94,6 @@ void roan_worker_sync_listeners(roan_worker *worker);
 void roan_worker_handle_event(roan_worker *worker, const roan_net_event *event);
 /* Executes what was gathered. */
 void roan_worker_run_batch(roan_worker *worker);
+/* From inside of the request that runs: executes the batch's requests of other connections and lets these go; only one
+ * that is being parsed stays. */
+void roan_worker_finish_others(roan_worker *worker);

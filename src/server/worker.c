@@ -109,8 +109,10 @@ void roan_worker_run_batch(roan_worker *worker)
     for (size_t i = 0; i < worker->item_count; i++)
         roan_request_prefetch_entry(&worker->items[i].request);
     for (size_t i = 0; i < worker->item_count; i++)
-        if (ROAN_LIKELY(worker->items[i].connection != NULL))
+        if (ROAN_LIKELY(worker->items[i].connection != NULL)) {
+            worker->item_at = i;
             run_item(worker, i);
+        }
     worker->item_count = worker->word_count = 0;
     while (worker->fed != NULL) {
         roan_connection *connection = worker->fed;
@@ -122,6 +124,37 @@ void roan_worker_run_batch(roan_worker *worker)
             roan_client_memory_grown(connection);
         roan_connection_flush_early(connection);
         roan_connection_mark_dirty(connection);
+    }
+}
+
+/* The connection's part in the batch is over. */
+static void leave_batch(roan_connection *connection)
+{
+    connection->is_fed = false;
+    roan_connection_keep_rest(connection);
+    roan_connection_mark_dirty(connection);
+}
+
+void roan_worker_finish_others(roan_worker *worker)
+{
+    const roan_connection *caller = worker->items[worker->item_at].connection;
+    size_t caller_at = worker->item_at;
+    for (size_t i = caller_at + 1; i < worker->item_count; i++) {
+        const roan_connection *connection = worker->items[i].connection;
+        if (connection == NULL || connection == caller || connection->is_parsing)
+            continue;
+        run_item(worker, i);
+        worker->items[i].connection = NULL;
+    }
+    worker->item_at = caller_at;
+    for (roan_connection **at = &worker->fed; *at != NULL;) {
+        roan_connection *connection = *at;
+        if (connection == caller || connection->is_parsing) {
+            at = &connection->next_fed;
+            continue;
+        }
+        *at = connection->next_fed;
+        leave_batch(connection);
     }
 }
 

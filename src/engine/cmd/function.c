@@ -1,12 +1,21 @@
 /* engine/cmd/function.c: FUNCTION: libraries of functions. */
 #include "engine/script/library.h"
 
+#include "base/macros.h"
+
 #define CHANGE_FLAGS (ROAN_CMD_NO_SCRIPT | ROAN_CMD_WRITE)
 
 ROAN_COMMAND(function, .arity = -2, .acl = ROAN_ACL_NO_GROUP, .lock = ROAN_LOCK_L, .group = ROAN_GROUP_SCRIPTING,
              .since = "7.0.0", .complexity = "Depends on the subcommand.", .summary = "Commands about functions.")
 {
     roan_call_unknown_subcommand(call);
+}
+
+static void refuse_arguments(roan_call *call)
+{
+    roan_slice word = call->argv[1];
+    roan_call_error_printf(call, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try FUNCTION HELP.",
+                           (int)ROAN_MIN(word.bytes, 128u), word.data);
 }
 
 ROAN_SUBCOMMAND(function, load, .arity = -3, .flags = CHANGE_FLAGS | ROAN_CMD_DENY_OOM, .lock = ROAN_LOCK_T,
@@ -50,7 +59,7 @@ ROAN_SUBCOMMAND(function, flush, .arity = -2, .flags = CHANGE_FLAGS, .lock = ROA
                 .tips = "request_policy:all_shards response_policy:all_succeeded")
 {
     if (call->argc > 3) {
-        roan_call_error(call, "ERR unknown subcommand or wrong number of arguments for 'flush'. Try FUNCTION HELP.");
+        refuse_arguments(call);
         return;
     }
     if (call->argc == 3 && !roan_call_is(call, 2, "sync") && !roan_call_is(call, 2, "async")) {
@@ -80,7 +89,7 @@ ROAN_SUBCOMMAND(function, restore, .arity = -3, .flags = CHANGE_FLAGS | ROAN_CMD
 {
     roan_restore_policy policy = ROAN_RESTORE_APPEND;
     if (call->argc > 4) {
-        roan_call_error(call, "ERR unknown subcommand or wrong number of arguments for 'restore'. Try FUNCTION HELP.");
+        refuse_arguments(call);
         return;
     }
     if (call->argc == 4 && roan_call_is(call, 3, "flush")) {

@@ -6,6 +6,7 @@
 #include "engine/blocking.h"
 #include "engine/compat.h"
 #include "engine/evict.h"
+#include "engine/script/script.h"
 #include "engine/watch.h"
 
 #include <string.h>
@@ -122,19 +123,21 @@ static const char *policy_name(const roan_info *info, roan_buffer *scratch)
 
 static void write_scripts(const roan_info *info)
 {
-    roan_info_text(info, "used_memory_lua", "0");
-    roan_info_text(info, "used_memory_vm_eval", "0");
-    roan_info_text(info, "used_memory_lua_human", "0B");
-    roan_info_text(info, "used_memory_scripts_eval", "0");
-    roan_info_text(info, "number_of_cached_scripts", "0");
-    roan_info_text(info, "number_of_functions", "0");
-    roan_info_text(info, "number_of_libraries", "0");
-    roan_info_text(info, "used_memory_vm_functions", "0");
-    roan_info_text(info, "used_memory_vm_total", "0");
-    roan_info_text(info, "used_memory_vm_total_human", "0B");
-    roan_info_text(info, "used_memory_functions", "0");
-    roan_info_text(info, "used_memory_scripts", "0");
-    roan_info_text(info, "used_memory_scripts_human", "0B");
+    const roan_scripts *scripts = info->engine->scripts;
+    size_t total = scripts->eval.bytes + scripts->functions.bytes, cached = scripts->script_bytes + scripts->library_bytes;
+    roan_info_count(info, "used_memory_lua", scripts->eval.bytes);
+    roan_info_count(info, "used_memory_vm_eval", scripts->eval.bytes);
+    roan_info_human(info, "used_memory_lua_human", scripts->eval.bytes);
+    roan_info_count(info, "used_memory_scripts_eval", scripts->script_bytes);
+    roan_info_count(info, "number_of_cached_scripts", scripts->by_sha.count);
+    roan_info_count(info, "number_of_functions", scripts->function_names.count);
+    roan_info_count(info, "number_of_libraries", scripts->libraries.count);
+    roan_info_count(info, "used_memory_vm_functions", scripts->functions.bytes);
+    roan_info_count(info, "used_memory_vm_total", total);
+    roan_info_human(info, "used_memory_vm_total_human", total);
+    roan_info_count(info, "used_memory_functions", scripts->library_bytes);
+    roan_info_count(info, "used_memory_scripts", cached);
+    roan_info_human(info, "used_memory_scripts_human", cached);
 }
 
 static void write_fragmentation(const roan_info *info, const roan_memory_info *memory)

@@ -7,6 +7,8 @@
 #include "base/sha1.h"
 #include "engine/compat.h"
 
+#include <string.h>
+
 enum { REPL_AOF = 1, REPL_REPLICA = 2, REPL_ALL = 3 };
 
 /* Raises {err = text}. */
@@ -86,7 +88,7 @@ static bool is_one_string(lua_State *lua)
     return lua_gettop(lua) == 1 && lua_type(lua, 1) == LUA_TSTRING;
 }
 
-/* "-CODE text" as it is; anything else is a text without a code. */
+/* A leading '-' goes; a text of one word gets the general code. */
 static int api_error_reply(lua_State *lua)
 {
     if (!is_one_string(lua)) {
@@ -95,14 +97,14 @@ static int api_error_reply(lua_State *lua)
     }
     roan_slice text;
     text.data = lua_tolstring(lua, 1, &text.bytes);
-    if (text.bytes > 0 && text.data[0] == '-') {
-        roan_interp_push_error(lua, roan_slice_make(text.data + 1, text.bytes - 1));
-        return 1;
+    if (text.bytes > 0 && text.data[0] == '-')
+        text = roan_slice_make(text.data + 1, text.bytes - 1);
+    if (memchr(text.data, ' ', text.bytes) == NULL) {
+        lua_pushliteral(lua, "ERR ");
+        lua_pushlstring(lua, text.data, text.bytes);
+        lua_concat(lua, 2);
+        text.data = lua_tolstring(lua, -1, &text.bytes);
     }
-    lua_pushliteral(lua, "ERR ");
-    lua_pushvalue(lua, 1);
-    lua_concat(lua, 2);
-    text.data = lua_tolstring(lua, -1, &text.bytes);
     roan_interp_push_error(lua, text);
     return 1;
 }

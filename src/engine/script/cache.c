@@ -131,8 +131,13 @@ static bool next_word(roan_slice *rest, char separator, roan_slice *ret_word)
 
 static bool parse_flags(roan_call *call, roan_slice list, unsigned *flags)
 {
-    roan_slice word;
-    while (next_word(&list, ',', &word)) {
+    while (list.bytes > 0 || list.data == NULL) {
+        const char *comma = list.data == NULL ? NULL : memchr(list.data, ',', list.bytes);
+        roan_slice word = roan_slice_make(list.data == NULL ? "" : list.data,
+                                          comma == NULL ? list.bytes : (size_t)(comma - list.data));
+        list = comma == NULL ? ROAN_LITERAL("") : roan_slice_make(comma + 1, list.bytes - word.bytes - 1);
+        if (comma != NULL && list.bytes == 0)
+            list.data = NULL; /* an empty word is still to come */
         unsigned flag = roan_script_flag_find(word);
         if (flag == 0) {
             if (call != NULL)

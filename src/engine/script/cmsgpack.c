@@ -287,9 +287,9 @@ static void read_value(source *in)
     switch (type) {
     case 0xc0: lua_pushnil(lua); return;
     case 0xc2: case 0xc3: lua_pushboolean(lua, type == 0xc3); return;
-    case 0xc4: case 0xd9: read_string(in, read_number(in, 1)); return;
-    case 0xc5: case 0xda: read_string(in, read_number(in, 2)); return;
-    case 0xc6: case 0xdb: read_string(in, read_number(in, 4)); return;
+    case 0xd9: read_string(in, read_number(in, 1)); return;
+    case 0xda: read_string(in, read_number(in, 2)); return;
+    case 0xdb: read_string(in, read_number(in, 4)); return;
     case 0xca: lua_pushnumber(lua, read_float(in, 4)); return;
     case 0xcb: lua_pushnumber(lua, read_float(in, 8)); return;
     case 0xcc: case 0xcd: case 0xce: case 0xcf: lua_pushnumber(lua, (lua_Number)read_number(in, 1u << (type - 0xcc))); return;

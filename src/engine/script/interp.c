@@ -32,8 +32,10 @@ static void *allocate(void *context, void *memory, size_t old_bytes, size_t new_
         interp->bytes -= old_bytes;
         return NULL;
     }
-    if (new_bytes > old_bytes && interp->bytes + (new_bytes - old_bytes) > ROAN_LUA_BYTES_MAX)
+    if (new_bytes > old_bytes && interp->bytes + (new_bytes - old_bytes) > ROAN_LUA_BYTES_MAX) {
+        interp->ran_out = true;
         return NULL;
+    }
     void *moved = memory == NULL ? roan_try_alloc(new_bytes) : roan_try_realloc(memory, old_bytes, new_bytes);
     if (moved != NULL)
         interp->bytes = interp->bytes - old_bytes + new_bytes;
@@ -73,6 +75,19 @@ static void normalize_error(lua_State *lua)
     lua_replace(lua, -2);
 }
 
+/* LuaJIT does not say in which line the stack overflowed. */
+static void say_where_it_overflowed(lua_State *lua, const lua_Debug *place)
+{
+    lua_getfield(lua, -1, "err");
+    const char *text = lua_tostring(lua, -1);
+    bool is_overflow = strcmp(text, "ERR stack overflow") == 0;
+    lua_pop(lua, 1);
+    if (!is_overflow)
+        return;
+    lua_pushfstring(lua, "ERR %s:%d: stack overflow", place->short_src, place->currentline);
+    lua_setfield(lua, -2, "err");
+}
+
 /* The handler of errors that end a script: notes the place in the script that was reached. */
 static int note_place(lua_State *lua)
 {
@@ -87,6 +102,7 @@ static int note_place(lua_State *lua)
         lua_setfield(lua, -2, "source");
         lua_pushinteger(lua, place.currentline);
         lua_setfield(lua, -2, "line");
+        say_where_it_overflowed(lua, &place);
         break;
     }
     return 1;
@@ -327,6 +343,22 @@ static int table_insert(lua_State *lua)
     return 0;
 }
 
+/* Negative widths mean capitals; the least of them has no positive counterpart, which LuaJIT overlooks. Upvalue: its
+ * function. */
+static int bit_tohex(lua_State *lua)
+{
+    if (lua_gettop(lua) > 2)
+        lua_settop(lua, 2);
+    if (lua_type(lua, 2) == LUA_TNUMBER && lua_tonumber(lua, 2) < -8) {
+        lua_settop(lua, 1);
+        lua_pushinteger(lua, -8);
+    }
+    lua_pushvalue(lua, lua_upvalueindex(1));
+    lua_insert(lua, 1);
+    lua_call(lua, lua_gettop(lua) - 1, 1);
+    return 1;
+}
+
 static int table_setn(lua_State *lua)
 {
     luaL_checktype(lua, 1, LUA_TTABLE);
@@ -427,6 +459,11 @@ static void open_libraries(lua_State *lua, int globals)
     } plain[] = {{"coroutine", coroutine_names}, {"os", os_names}, {"bit", bit_names}};
     for (size_t i = 0; i < ROAN_COUNT_OF(plain); i++) {
         push_library(lua, plain[i].name, plain[i].names);
+        if (plain[i].names == bit_names) {
+            lua_getfield(lua, -1, "tohex");
+            lua_pushcclosure(lua, bit_tohex, 1);
+            lua_setfield(lua, -2, "tohex");
+        }
         roan_interp_protect(lua);
         lua_setfield(lua, globals, plain[i].name);
     }

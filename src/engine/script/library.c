@@ -203,7 +203,10 @@ int roan_library_register(lua_State *lua)
     read_registration(lua, &given);
     if (library == NULL)
         return raise_error(lua, "ERR server.register_function can only be called on FUNCTION LOAD command");
-    const char *name = lua_tostring(lua, given.name);
+    size_t name_bytes;
+    const char *name = lua_tolstring(lua, given.name, &name_bytes);
+    if (strlen(name) != name_bytes)
+        name = ""; /* no name has a NUL inside: it is refused later, as others are */
     const char *description = given.description == 0 ? NULL : lua_tostring(lua, given.description);
     lua_pushvalue(lua, given.callback);
     int reference = luaL_ref(lua, LUA_REGISTRYINDEX); /* from here on nothing is raised */
@@ -237,6 +240,12 @@ static bool next_word(roan_slice *line, roan_slice *ret_word)
     return bytes > 0;
 }
 
+static roan_slice without_quotes(roan_slice word)
+{
+    bool is_quoted = word.bytes >= 2 && (word.data[0] == '"' || word.data[0] == '\'') && word.data[word.bytes - 1] == word.data[0];
+    return is_quoted ? roan_slice_make(word.data + 1, word.bytes - 2) : word;
+}
+
 /* #!lua name=...; the name is the caller's to free. */
 static bool parse_first_line(roan_slice code, char **ret_name, roan_slice *ret_body, problem_text problem)
 {
@@ -250,7 +259,9 @@ static bool parse_first_line(roan_slice code, char **ret_name, roan_slice *ret_b
         return false;
     }
     roan_slice line = roan_slice_make(code.data + 2, (size_t)(end - code.data) - 2), word, engine, name = {NULL, 0};
-    ROAN_IGNORE(next_word(&line, &engine)); /* an empty name is of no engine */
+    engine = roan_slice_make(line.data, 0);
+    if (line.bytes > 0 && *line.data != ' ')
+        ROAN_IGNORE(next_word(&line, &engine)); /* there is one */
     while (next_word(&line, &word)) {
         if (word.bytes < 5 || memcmp(word.data, "name=", 5) != 0) {
             snprintf(problem, sizeof(problem_text), "ERR Invalid metadata value given: %.*s",
@@ -261,7 +272,7 @@ static bool parse_first_line(roan_slice code, char **ret_name, roan_slice *ret_b
             snprintf(problem, sizeof(problem_text), "ERR Invalid metadata value, name argument was given multiple times");
             return false;
         }
-        name = roan_slice_make(word.data + 5, word.bytes - 5);
+        name = without_quotes(roan_slice_make(word.data + 5, word.bytes - 5));
     }
     if (name.data == NULL) {
         snprintf(problem, sizeof(problem_text), "ERR Library name was not given");

@@ -124,6 +124,18 @@ static const char *push_verbatim(lua_State *lua, const char *at)
     return at + bytes + 2;
 }
 
+/* Attributes are passed over. */
+static const char *push_behind_attributes(lua_State *lua, const char *at)
+{
+    int64_t pairs;
+    at = read_number(at, &pairs);
+    for (int64_t i = 0; i < 2 * pairs; i++) {
+        at = push_one(lua, at);
+        lua_pop(lua, 1);
+    }
+    return push_one(lua, at);
+}
+
 static const char *push_one(lua_State *lua, const char *at)
 {
     int64_t number;
@@ -145,6 +157,7 @@ static const char *push_one(lua_State *lua, const char *at)
     case ',': return push_double(lua, at);
     case '(': return push_in_table(lua, at, "big_number");
     case '=': return push_verbatim(lua, at);
+    case '|': return push_behind_attributes(lua, at);
     default: ROAN_UNREACHABLE("a reply of our own is well-formed");
     }
 }

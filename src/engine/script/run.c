@@ -130,6 +130,16 @@ static int fail(lua_State *lua, bool raises, const char *text)
     return raises ? lua_error(lua) : 1;
 }
 
+/* The same for a command that is refused: it counts as an error now, whatever becomes of it. */
+static int refuse(lua_State *lua, bool raises, const char *text)
+{
+    roan_stats_record_error(roan_interp_of(lua)->scripts->run->call->lane->stats, roan_slice_from_text(text));
+    roan_interp_push_error(lua, roan_slice_from_text(text));
+    lua_pushboolean(lua, 1);
+    lua_setfield(lua, -2, "ignore_error_stats_update");
+    return raises ? lua_error(lua) : 1;
+}
+
 static bool arity_is_right(const roan_request *request)
 {
     return roan_command_accepts_count(request->command, request->argc);
@@ -138,10 +148,11 @@ static bool arity_is_right(const roan_request *request)
 /* Why the command may not run, or NULL. */
 static const char *refusal(const roan_script_run *run, const roan_request *request)
 {
+    bool allows_denied = run->call->engine->scripts->allows_denied;
     const roan_command *command = request->command;
     if (!arity_is_right(request))
         return "ERR Wrong number of args calling command from script";
-    if (command->flags & ROAN_CMD_NO_SCRIPT)
+    if (command->flags & ROAN_CMD_NO_SCRIPT && !allows_denied)
         return "ERR This Valkey command is not allowed from script";
     if (!(command->flags & (ROAN_CMD_WRITE | ROAN_CMD_DENY_OOM)))
         return NULL;
@@ -239,11 +250,11 @@ int roan_script_call(lua_State *lua, bool raises)
     roan_request_prepare(&run->session, &request);
     char text[256];
     if (ROAN_UNLIKELY(request.command == NULL))
-        return fail(lua, raises, unknown_command(&request, text));
+        return refuse(lua, raises, unknown_command(&request, text));
     const char *problem = refusal(run, &request);
     if (ROAN_UNLIKELY(problem != NULL)) {
         run->call->lane->stats->commands_by_id[request.command->id].rejected++;
-        return fail(lua, raises, problem);
+        return refuse(lua, raises, problem);
     }
     if (request.command->flags & ROAN_CMD_WRITE && !run->has_written) {
         run->has_written = true;
@@ -253,6 +264,7 @@ int roan_script_call(lua_State *lua, bool raises)
     roan_out_rollback(&run->session.out, 0);
     roan_call_run_inner(run->call, &run->session, &request);
     const char *reply = reply_bytes(scripts, &run->session.out);
+    lua_settop(lua, 0); /* room for the reply */
     if (ROAN_UNLIKELY(*reply == '-'))
         return push_failure(lua, reply, raises);
     roan_lua_push_reply(lua, reply);
@@ -464,6 +476,10 @@ static void end(roan_script_run *run)
         atomic_store_explicit(&scripts->busy, 0, memory_order_release);
     if (ROAN_UNLIKELY(atomic_load_explicit(&scripts->is_killed, memory_order_relaxed)))
         lua_sethook(run->interp->lua, look_around, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+    if (ROAN_UNLIKELY(run->interp->ran_out)) { /* what the script has left must not stand in the next one's way */
+        ROAN_IGNORE(lua_gc(run->interp->lua, LUA_GCCOLLECT, 0));
+        run->interp->ran_out = false;
+    }
     roan_out_done(&run->session.out);
     run->call->lane->ticks = run->start_ticks; /* its own duration is that of all it did */
     scripts->run = NULL;

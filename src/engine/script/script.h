@@ -60,6 +60,7 @@ struct roan_scripts {
     roan_engine *engine;
     pthread_mutex_t lock; /* of the cache's and libraries' names, against look-ups without the turn */
     roan_interp eval, functions;
+    bool allows_denied;   /* DEBUG SET-DISABLE-DENY-SCRIPTS */
     roan_script_run *run; /* NULL: none */
     roan_script_run run_room;
     roan_slice *argv;     /* words of redis.call */
