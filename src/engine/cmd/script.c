@@ -1,6 +1,8 @@
 /* engine/cmd/script.c: SCRIPT: the cache of EVAL's scripts, and ending one that runs for too long. */
 #include "engine/script/script.h"
 
+#include "base/macros.h"
+
 #define CACHE_FLAGS (ROAN_CMD_NO_SCRIPT | ROAN_CMD_STALE)
 
 ROAN_COMMAND(script, .arity = -2, .acl = ROAN_ACL_NO_GROUP, .lock = ROAN_LOCK_L, .group = ROAN_GROUP_SCRIPTING,
@@ -43,7 +45,7 @@ ROAN_SUBCOMMAND(script, show, .arity = 3, .flags = CACHE_FLAGS, .lock = ROAN_LOC
 
 ROAN_SUBCOMMAND(script, flush, .arity = -2, .flags = CACHE_FLAGS, .lock = ROAN_LOCK_T, .group = ROAN_GROUP_SCRIPTING,
                 .since = "2.6.0", .complexity = "O(N) for N scripts.", .summary = "Empties the cache of scripts.",
-                .arguments = "[flush-type<ASYNC^6.2.0|SYNC^6.2.0>]",
+                .arguments = "[flush-type^6.2.0<ASYNC|SYNC>]",
                 .tips = "request_policy:all_nodes response_policy:all_succeeded",
                 .history = "6.2.0|Takes ASYNC and SYNC.")
 {
@@ -66,9 +68,16 @@ ROAN_SUBCOMMAND(script, kill, .arity = 2, .flags = ROAN_CMD_NO_SCRIPT | ROAN_CMD
 /* There is no debugger: the modes are accepted, and scripts run as always. */
 ROAN_SUBCOMMAND(script, debug, .arity = -3, .flags = ROAN_CMD_NO_SCRIPT, .lock = ROAN_LOCK_L,
                 .group = ROAN_GROUP_SCRIPTING, .since = "3.2.0", .complexity = "O(1)",
-                .summary = "Sets whether the connection's scripts are debugged.", .arguments = "mode<YES|SYNC|NO>")
+                .summary = "Sets whether the connection's scripts are debugged.", .arguments = "mode<YES|SYNC|NO> [engine^9.1.0]")
 {
-    if (call->argc == 3 && (roan_call_is(call, 2, "yes") || roan_call_is(call, 2, "sync") || roan_call_is(call, 2, "no")))
+    roan_slice word = call->argv[1], engine = call->argv[call->argc - 1];
+    if (call->argc > 4)
+        roan_call_error_printf(call, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try SCRIPT HELP.",
+                               (int)ROAN_MIN(word.bytes, 128u), word.data);
+    else if (call->argc == 4 && !roan_slice_is(engine, "lua"))
+        roan_call_error_printf(call, "ERR No scripting engine found with name '%.*s' to enable debug",
+                               (int)ROAN_MIN(engine.bytes, 128u), engine.data);
+    else if (roan_call_is(call, 2, "yes") || roan_call_is(call, 2, "sync") || roan_call_is(call, 2, "no"))
         roan_out_ok(call->out);
     else
         roan_call_error(call, "ERR Use SCRIPT DEBUG YES/SYNC/NO");
