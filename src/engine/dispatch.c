@@ -539,7 +539,6 @@ static roan_outcome run_script(roan_call *call)
     run_unit(call);
     roan_script_release(call->lane);
     roan_script_turn_release(call->lane);
-    roan_lane_update_time_keeping_ticks(call->lane); /* it may have taken long */
     return ROAN_DONE;
 }
 

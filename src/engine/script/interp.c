@@ -20,7 +20,7 @@
 
 int luaopen_cjson(lua_State *lua); /* of the library lua-cjson, whose header is for another Lua */
 
-static char proxies; /* its address is the registry's key */
+static const char proxies = 0; /* its address is the registry's key */
 
 /* ---- memory ---- */
 
@@ -115,7 +115,7 @@ static bool resolve(lua_State *lua)
 {
     if (lua_type(lua, 1) != LUA_TTABLE)
         return false;
-    lua_pushlightuserdata(lua, &proxies);
+    lua_pushlightuserdata(lua, (void *)(uintptr_t)&proxies);
     lua_rawget(lua, LUA_REGISTRYINDEX);
     lua_pushvalue(lua, 1);
     lua_rawget(lua, -2);
@@ -154,7 +154,7 @@ static void push_proxy_meta(lua_State *lua)
 static void note_proxy(lua_State *lua, int real)
 {
     int proxy = lua_gettop(lua);
-    lua_pushlightuserdata(lua, &proxies);
+    lua_pushlightuserdata(lua, (void *)(uintptr_t)&proxies);
     lua_rawget(lua, LUA_REGISTRYINDEX);
     lua_pushvalue(lua, proxy);
     lua_pushvalue(lua, real);
@@ -565,7 +565,7 @@ static void open_standard(lua_State *lua)
 static int build(lua_State *lua)
 {
     roan_interp *interp = lua_touserdata(lua, 1);
-    lua_pushlightuserdata(lua, &proxies);
+    lua_pushlightuserdata(lua, (void *)(uintptr_t)&proxies);
     lua_newtable(lua);
     lua_rawset(lua, LUA_REGISTRYINDEX);
     open_standard(lua);

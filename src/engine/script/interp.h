@@ -24,6 +24,7 @@ typedef struct roan_interp {
     int globals;       /* registry: the real table of globals */
     int loading;       /* functions: the globals while a library is loaded */
     int global_meta;   /* metatable of the proxy that scripts have as _G */
+    int runner;        /* registry: what sets up the arguments and calls a script, see run.c */
     int handler;       /* adds where it was to an error */
 } roan_interp;
 

@@ -19,21 +19,24 @@
 
 #include <stdio.h>
 
-#define HOOK_INSTRUCTIONS 100000 /* between two looks at the clock */
-#define LOAD_MS_MAX 500          /* for the code of a library */
 #define ARGV_ROOM_MIN 64
 #define ARGV_ROOM_KEPT_MAX 4096
 #define REPLY_KEPT_BYTES_MAX (1 << 20)
 
-static void look_around(lua_State *lua, lua_Debug *place);
-static void note_running(roan_scripts *scripts);
+static int run_inside(lua_State *lua);
 
 /* ---- life ---- */
 
 void roan_scripts_open_one(roan_scripts *scripts, roan_interp *interp)
 {
     roan_interp_init(interp, scripts, interp == &scripts->functions);
-    lua_sethook(interp->lua, look_around, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+    lua_State *lua = interp->lua;
+    roan_script_watch(lua);
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, interp->globals);
+    lua_pushliteral(lua, "KEYS");
+    lua_pushliteral(lua, "ARGV");
+    lua_pushcclosure(lua, run_inside, 3);
+    interp->runner = luaL_ref(lua, LUA_REGISTRYINDEX);
 }
 
 roan_scripts *roan_scripts_create(roan_engine *engine)
@@ -271,116 +274,6 @@ int roan_script_call(lua_State *lua, bool raises)
     return 1;
 }
 
-/* ---- a script that runs for long ---- */
-
-static int64_t ms_since(const roan_engine *engine, uint64_t ticks)
-{
-    return (int64_t)(roan_clock_ticks_to_ns(engine->clock, roan_clock_ticks(engine->clock) - ticks) / 1000000);
-}
-
-static void look_around(lua_State *lua, lua_Debug *place)
-{
-    (void)place;
-    roan_scripts *scripts = roan_interp_of(lua)->scripts;
-    roan_engine *engine = scripts->engine;
-    roan_script_run *run = scripts->run;
-    if (scripts->loading != NULL && ms_since(engine, scripts->loading_since) >= LOAD_MS_MAX)
-        luaL_error(lua, "FUNCTION LOAD timeout");
-    if (run == NULL)
-        return;
-    int64_t threshold_ms = engine->config.busy_reply_threshold_ms;
-    if (threshold_ms > 0 && ms_since(engine, run->start_ticks) >= threshold_ms)
-        roan_script_serve_others(run->call->lane);
-    if (!atomic_load_explicit(&scripts->is_killed, memory_order_relaxed))
-        return;
-    lua_sethook(lua, look_around, LUA_MASKCOUNT, 1); /* whatever catches this does not get far */
-    roan_interp_push_error(lua, run->interp->is_for_functions
-                                    ? ROAN_LITERAL("ERR Script killed by user with FUNCTION KILL.")
-                                    : ROAN_LITERAL("ERR Script killed by user with SCRIPT KILL."));
-    lua_error(lua);
-}
-
-void roan_script_serve_others(roan_lane *lane)
-{
-    roan_engine *engine = lane->engine;
-    roan_scripts *scripts = engine->scripts;
-    int running = atomic_load_explicit(&scripts->running, memory_order_relaxed);
-    if (atomic_load_explicit(&scripts->busy, memory_order_relaxed) == 0)
-        note_running(scripts);
-    if (atomic_exchange_explicit(&scripts->busy, running, memory_order_seq_cst) == 0)
-        roan_lanes_wake_held(engine); /* who waits for our stripes is told instead */
-    if (engine->host.serve_others == NULL)
-        return;
-    uint64_t ticks = lane->ticks;
-    roan_gate_let_in_script(lane, true);
-    lane->serves_others = true;
-    if (!engine->host.serve_others(engine->host.context, lane))
-        atomic_store_explicit(&scripts->is_killed, true, memory_order_relaxed);
-    lane->serves_others = false;
-    roan_gate_let_in_script(lane, false);
-    lane->ticks = ticks;
-}
-
-const char *roan_script_busy_text(int kind)
-{
-    return kind == ROAN_SCRIPT_EVAL
-               ? "BUSY Valkey is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
-               : "BUSY Valkey is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
-}
-
-void roan_script_kill(roan_call *call, roan_script_kind kind)
-{
-    roan_scripts *scripts = call->engine->scripts;
-    int running = atomic_load(&scripts->running);
-    if (running == ROAN_SCRIPT_NONE)
-        roan_call_error(call, "NOTBUSY No scripts in execution right now.");
-    else if (atomic_load(&scripts->has_written))
-        roan_call_error(call, "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either "
-                              "wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE "
-                              "command.");
-    else if (running != (int)kind)
-        roan_call_error(call, roan_script_busy_text(running));
-    else {
-        atomic_store(&scripts->is_killed, true);
-        roan_out_ok(call->out);
-    }
-}
-
-void roan_script_show_running(roan_call *call)
-{
-    roan_scripts *scripts = call->engine->scripts;
-    if (atomic_load(&scripts->busy) != ROAN_SCRIPT_FUNCTION) {
-        roan_out_null(call->out);
-        return;
-    }
-    pthread_mutex_lock(&scripts->lock);
-    roan_out_map(call->out, 3);
-    roan_out_bulk_text(call->out, "name");
-    roan_out_bulk(call->out, roan_buffer_slice(&scripts->running_name));
-    roan_out_bulk_text(call->out, "command");
-    roan_out_raw(call->out, scripts->running_command.data, scripts->running_command.bytes);
-    roan_out_bulk_text(call->out, "duration_ms");
-    roan_out_integer(call->out, ms_since(call->engine, atomic_load(&scripts->started_ticks)));
-    pthread_mutex_unlock(&scripts->lock);
-}
-
-/* The name and the words of what has overrun, for roan_script_show_running. */
-static void note_running(roan_scripts *scripts)
-{
-    const roan_script_run *run = scripts->run;
-    roan_buffer *words = &scripts->running_command;
-    pthread_mutex_lock(&scripts->lock);
-    scripts->running_name.bytes = words->bytes = 0;
-    roan_buffer_append_slice(&scripts->running_name, run->name);
-    roan_buffer_printf(words, "*%zu\r\n", run->call->argc);
-    for (size_t i = 0; i < run->call->argc; i++) {
-        roan_buffer_printf(words, "$%zu\r\n", run->call->argv[i].bytes);
-        roan_buffer_append_slice(words, run->call->argv[i]);
-        roan_buffer_append_text(words, "\r\n");
-    }
-    pthread_mutex_unlock(&scripts->lock);
-}
-
 /* ---- running ---- */
 
 bool roan_script_parse_keys(roan_call *call, const char *error, size_t *ret_keys)
@@ -475,12 +368,14 @@ static void end(roan_script_run *run)
     if (ROAN_UNLIKELY(atomic_load_explicit(&scripts->busy, memory_order_relaxed) != 0))
         atomic_store_explicit(&scripts->busy, 0, memory_order_release);
     if (ROAN_UNLIKELY(atomic_load_explicit(&scripts->is_killed, memory_order_relaxed)))
-        lua_sethook(run->interp->lua, look_around, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+        roan_script_watch(run->interp->lua);
     if (ROAN_UNLIKELY(run->interp->ran_out)) { /* what the script has left must not stand in the next one's way */
         ROAN_IGNORE(lua_gc(run->interp->lua, LUA_GCCOLLECT, 0));
         run->interp->ran_out = false;
     }
     roan_out_done(&run->session.out);
+    if (ROAN_UNLIKELY(run->is_long))
+        roan_lane_update_time_keeping_ticks(run->call->lane);
     run->call->lane->ticks = run->start_ticks; /* its own duration is that of all it did */
     scripts->run = NULL;
     if (ROAN_UNLIKELY(scripts->argv_room > ARGV_ROOM_KEPT_MAX)) {
@@ -496,7 +391,6 @@ static void end(roan_script_run *run)
 typedef struct start_context {
     const roan_script_start *start;
     const roan_call *call;
-    roan_interp *interp;
 } start_context;
 
 static void push_words(lua_State *lua, const roan_slice *words, size_t count)
@@ -508,6 +402,7 @@ static void push_words(lua_State *lua, const roan_slice *words, size_t count)
     }
 }
 
+/* Upvalues: the globals, and the names of the two that change. */
 static int run_inside(lua_State *lua)
 {
     const start_context *context = lua_touserdata(lua, 1);
@@ -522,11 +417,12 @@ static int run_inside(lua_State *lua)
         lua_call(lua, 2, 1);
         return 1;
     }
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, context->interp->globals);
+    lua_pushvalue(lua, lua_upvalueindex(2));
     push_words(lua, words, start->keys);
-    lua_setfield(lua, 1, "KEYS");
+    lua_rawset(lua, lua_upvalueindex(1));
+    lua_pushvalue(lua, lua_upvalueindex(3));
     push_words(lua, words + start->keys, arguments);
-    lua_setfield(lua, 1, "ARGV");
+    lua_rawset(lua, lua_upvalueindex(1));
     lua_rawgeti(lua, LUA_REGISTRYINDEX, start->function);
     lua_call(lua, 0, 1);
     return 1;
@@ -583,9 +479,9 @@ void roan_script_run_now(roan_call *call, const roan_script_start *start)
     size_t effect_bytes = lane->effects.bytes, effect_count = lane->effect_count;
     roan_script_run *run = begin(call, start);
     lua_State *lua = run->interp->lua;
-    start_context context = {start, call, run->interp};
+    start_context context = {start, call};
     lua_rawgeti(lua, LUA_REGISTRYINDEX, run->interp->handler);
-    lua_pushcfunction(lua, run_inside);
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, run->interp->runner);
     lua_pushlightuserdata(lua, &context);
     if (ROAN_UNLIKELY(lua_pcall(lua, 1, 1, 1) != 0)) {
         roan_script_send_error(call, lua);
@@ -600,4 +496,3 @@ void roan_script_run_now(roan_call *call, const roan_script_start *start)
     }
     end(run);
 }
-

@@ -52,6 +52,7 @@ typedef struct roan_script_run {
     bool is_out_of_memory;
     bool lacks_replicas;
     bool has_written;
+    bool is_long;         /* the time was looked at: others may have waited */
     int repl;             /* who gets its effects */
     uint64_t start_ticks;
 } roan_script_run;
@@ -111,8 +112,8 @@ void roan_script_send_error(roan_call *call, lua_State *lua);
 /* An interpreter, new. */
 void roan_scripts_open_one(roan_scripts *scripts, roan_interp *interp);
 
-/* The script has overrun: others are told so, and the lane serves its connections for a moment. */
-void roan_script_serve_others(roan_lane *lane);
+/* From now on the interpreter looks around now and then: overrun.c. */
+void roan_script_watch(lua_State *lua);
 
 /* Answers with what FUNCTION STATS says of the function that runs; a null when none does, or not for long yet. */
 void roan_script_show_running(roan_call *call);
