@@ -32,7 +32,7 @@ struct roan_call {
     roan_out *out;              /* answers go here */
     int64_t now_ms;             /* wall clock; stands still during the call */
     const roan_request *request;
-    const roan_call *outer;     /* the EXEC that it is a part of; NULL: none */
+    const roan_call *outer;     /* the EXEC or script that it is a part of; NULL: none */
     roan_keys_ahead *ahead;     /* NULL: none */
     uint64_t dirty;             /* changes made, as the reference counts them */
     bool has_failed;            /* an error was sent */
@@ -43,6 +43,12 @@ struct roan_call {
     bool has_effect;            /* an effect was given that replaces the command itself */
     uint64_t redacted;          /* arguments nobody may see, by index; the last bit: that and all behind it */
 };
+
+/* A script called the command: its session only stands in for the caller's. */
+static inline bool roan_call_is_in_script(const roan_call *call)
+{
+    return call->outer != NULL && call->session != call->outer->session;
+}
 
 /* Where a key is or would be. Valid until the next change of the keyspace. */
 typedef struct roan_place {

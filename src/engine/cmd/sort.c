@@ -498,8 +498,9 @@ static void sort_elements(sort_work *work)
     roan_place place;
     if (!find_elements(work->call, &place))
         return;
-    if (options->keeps_order && options->store_index != 0 && place.entry != NULL && place.entry->type == ROAN_TYPE_SET) {
-        options->keeps_order = options->has_weights = false; /* the order of a set is not to be stored */
+    bool is_kept = options->store_index != 0 || roan_call_is_in_script(work->call);
+    if (options->keeps_order && is_kept && place.entry != NULL && place.entry->type == ROAN_TYPE_SET) {
+        options->keeps_order = options->has_weights = false; /* the order of a set is not to be kept */
         options->is_alpha = true;
     }
     if (place.entry != NULL && place.entry->type == ROAN_TYPE_ZSET)
