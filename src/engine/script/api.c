@@ -5,6 +5,7 @@
 
 #include "base/macros.h"
 #include "base/sha1.h"
+#include "engine/acl.h"
 #include "engine/compat.h"
 
 #include <string.h>
@@ -145,23 +146,23 @@ static int api_set_repl(lua_State *lua)
     return 0;
 }
 
-/* There are no users with limits yet: every command that exists may be called. */
+/* May the caller's user run this command, with these keys? */
 static int api_acl_check_cmd(lua_State *lua)
 {
     int count = lua_gettop(lua);
     if (count == 0)
         return raise_error(lua, "ERR Please specify at least one argument for this call");
-    roan_slice words[2] = {{0}};
+    roan_slice *words = lua_newuserdata(lua, (size_t)count * sizeof *words);
     for (int i = 0; i < count; i++) {
         if (lua_type(lua, i + 1) != LUA_TSTRING && lua_type(lua, i + 1) != LUA_TNUMBER)
             return raise_error(lua, "ERR Command arguments must be strings or integers");
-        if (i < 2)
-            words[i].data = lua_tolstring(lua, i + 1, &words[i].bytes);
+        words[i].data = lua_tolstring(lua, i + 1, &words[i].bytes);
     }
-    const roan_command *command = roan_command_find_words(ROAN_MIN((size_t)count, 2u), words);
-    if (command == NULL)
+    const roan_command *command = roan_command_find_words((size_t)count, words);
+    if (command == NULL || current_run(lua) == NULL || !roan_command_accepts_count(command, (size_t)count))
         return raise_error(lua, "ERR Invalid command passed to server.acl_check_cmd()");
-    lua_pushboolean(lua, 1);
+    roan_acl_refusal refusal = roan_acl_ask(&current_run(lua)->session, command, (size_t)count, words);
+    lua_pushboolean(lua, refusal.reason == ROAN_ACL_ALLOWED);
     return 1;
 }
 

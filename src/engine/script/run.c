@@ -10,6 +10,7 @@
 #include "engine/script/script.h"
 
 #include "base/macros.h"
+#include "engine/acl.h"
 #include "engine/blocking.h"
 #include "engine/dispatch.h"
 #include "engine/evict.h"
@@ -148,6 +149,21 @@ static bool arity_is_right(const roan_request *request)
     return roan_command_accepts_count(request->command, request->argc);
 }
 
+/* What the user may not do, or NULL. */
+static const char *refusal_for_rights(const roan_script_run *run, const roan_request *request)
+{
+    roan_acl_refusal refusal = roan_acl_ask(&run->session, request->command, request->argc, request->argv);
+    if (ROAN_LIKELY(refusal.reason == ROAN_ACL_ALLOWED))
+        return NULL;
+    roan_buffer *text = &run->call->lane->scratch;
+    roan_acl_report(run->call, request->command, request->argv, refusal, ROAN_ACL_CONTEXT_SCRIPT);
+    text->bytes = 0;
+    roan_buffer_append_text(text, "ERR ACL failure in script: ");
+    roan_acl_refusal_text(run->session.user, request->command, request->argv, refusal, false, text);
+    roan_buffer_append_char(text, '\0');
+    return text->data;
+}
+
 /* Why the command may not run, or NULL. */
 static const char *refusal(const roan_script_run *run, const roan_request *request)
 {
@@ -157,6 +173,9 @@ static const char *refusal(const roan_script_run *run, const roan_request *reque
         return "ERR Wrong number of args calling command from script";
     if (command->flags & ROAN_CMD_NO_SCRIPT && !allows_denied)
         return "ERR This Valkey command is not allowed from script";
+    const char *denial = refusal_for_rights(run, request);
+    if (denial != NULL)
+        return denial;
     if (!(command->flags & (ROAN_CMD_WRITE | ROAN_CMD_DENY_OOM)))
         return NULL;
     if (command->flags & ROAN_CMD_WRITE && run->is_read_only)
@@ -319,12 +338,14 @@ static void open_session(roan_session *session, const roan_session *caller)
                               .ops = &script_ops,
                               .id = caller->id,
                               .db = caller->db,
-                              .user = caller->user,
                               .is_authenticated = true,
                               .is_trusted = true,
                               .is_embedded = true,
                               .no_touch = caller->no_touch,
-                              .import_source = caller->import_source};
+                              .import_source = caller->import_source,
+                              .caching_given = caller->caching_given,
+                              .tracker = caller->tracker};
+    roan_acl_set_session_user(session, caller->user);
     roan_out_init(&session->out, &caller->lane->out_pool, 2);
 }
 
