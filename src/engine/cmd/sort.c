@@ -11,6 +11,7 @@
 #include "engine/call.h"
 
 #include "base/sort.h"
+#include "engine/acl.h"
 #include "engine/cmd/hash_edit.h"
 #include "engine/command_keys.h"
 #include "types/list.h"
@@ -103,6 +104,15 @@ static bool parse_flag(const roan_call *call, size_t index, sort_options *option
     return true;
 }
 
+/* Patterns may lead to any key: who may not read them all may have none. False after an error was sent. */
+static bool may_have_patterns(roan_call *call, const char *option)
+{
+    if (ROAN_LIKELY(roan_acl_call_may_read_all(call)))
+        return true;
+    roan_call_error_printf(call, "ERR %s option of SORT denied due to insufficient ACL permissions.", option);
+    return false;
+}
+
 /* Options with arguments: how many there are; 0 when it is none of these, or after an error was sent. */
 static size_t parse_option(roan_call *call, size_t index, bool may_store, sort_options *options)
 {
@@ -120,7 +130,11 @@ static size_t parse_option(roan_call *call, size_t index, bool may_store, sort_o
         options->by = parse_pattern(call->argv[index + 1]);
         options->keeps_order |= options->by.is_fixed;
         options->has_weights = !options->by.is_fixed;
+        if (options->has_weights && !may_have_patterns(call, "BY"))
+            return 0;
     } else if (roan_call_is(call, index, "GET")) {
+        if (!may_have_patterns(call, "GET"))
+            return 0;
         add_get(call, options, call->argv[index + 1]);
     } else {
         return 0;
