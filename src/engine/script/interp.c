@@ -32,7 +32,7 @@ static void *allocate(void *context, void *memory, size_t old_bytes, size_t new_
         interp->bytes -= old_bytes;
         return NULL;
     }
-    if (new_bytes > old_bytes && interp->bytes + (new_bytes - old_bytes) > ROAN_LUA_BYTES_MAX) {
+    if (new_bytes > old_bytes && interp->bytes + (new_bytes - old_bytes) > interp->bytes_max) {
         interp->ran_out = true;
         return NULL;
     }
@@ -604,7 +604,7 @@ static int build(lua_State *lua)
 
 void roan_interp_init(roan_interp *interp, roan_scripts *scripts, bool is_for_functions)
 {
-    *interp = (roan_interp){.scripts = scripts, .is_for_functions = is_for_functions};
+    *interp = (roan_interp){.scripts = scripts, .is_for_functions = is_for_functions, .bytes_max = ROAN_LUA_BYTES_MAX};
     interp->lua = lua_newstate(allocate, interp);
     ROAN_ASSERT(interp->lua != NULL);
     ROAN_IGNORE(luaJIT_setmode(interp->lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF)); /* off already without its library */

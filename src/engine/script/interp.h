@@ -19,6 +19,7 @@ typedef struct roan_interp {
     lua_State *lua;
     roan_scripts *scripts;
     size_t bytes;      /* memory in use */
+    size_t bytes_max;
     bool ran_out;      /* of memory, since this was last looked at */
     bool is_for_functions;
     int globals;       /* registry: the real table of globals */
