@@ -5,12 +5,14 @@ Promises:
 - Each flow gets a fresh server on a free loopback port, working in its own temp folder.
 - One line per flow: "ok NAME (secs)", "skip NAME: reason" when its toolchain or packages are
   missing, or "FAIL NAME: reason" followed by the end of the output. The last line counts them.
+  What a flow says of its speed ("... per second ...") follows its line.
 - The exit status is 1 if any flow failed, else 0.
 - Nothing is written beside the sources: every client is copied to the cache folder, and its
   packages are installed and built there. Packages are fetched again only when its files change.
 
 A client is one folder beside this file plus one row in CLIENTS. Its program takes HOST PORT,
-prints the step it is in ("RESP3 scan"), and exits non-zero when the server breaks a promise.
+prints the step it is in ("RESP3 scan"), and exits non-zero when the server breaks a promise, or with
+77 after a line that says what the server lacks.
 """
 
 import argparse
@@ -39,6 +41,7 @@ STOP_SECS_MAX = 10
 FETCH_SECS_MAX = 600
 BUILD_SECS_MAX = 600
 TAIL_LINES = 25
+SKIPPED = 77
 REASON_CHARS = 160
 
 
@@ -59,6 +62,13 @@ CLIENTS = (
     Client("node-redis", ("node", "npm"), run="node flow.mjs",
            fetch=("npm install --engine-strict --no-package-lock --loglevel=error",)),
     Client("redis-py", ("python3",), run="venv/bin/python flow.py",
+           fetch=("python3 -m venv venv",
+                  "venv/bin/python -m pip install --quiet -r requirements.txt")),
+    Client("bullmq", ("node", "npm"), run="node flow.mjs",
+           fetch=("npm install --engine-strict --no-package-lock --loglevel=error",)),
+    Client("tracking", ("node", "npm"), run="node flow.mjs",
+           fetch=("npm install --engine-strict --no-package-lock --loglevel=error",)),
+    Client("queues", ("python3",), run="venv/bin/python flow.py",
            fetch=("python3 -m venv venv",
                   "venv/bin/python -m pip install --quiet -r requirements.txt")),
     Client("go-redis", ("go",), run="./flow",
@@ -227,7 +237,7 @@ def last_step(output):
 
 
 def run_flow(client, template, cache, secs_max):
-    """Runs one flow to its end; returns the seconds it took."""
+    """Runs one flow to its end; returns the seconds it took, and what it says of its speed."""
     work = cache / client.name
     with locked(work):
         prepare(client, work)
@@ -236,16 +246,18 @@ def run_flow(client, template, cache, secs_max):
             command = shlex.split(client.run) + [HOST, str(port)]
             status, output = run_command(command, work, secs_max)
             secs = time.monotonic() - started
+            if status == SKIPPED:
+                raise Skip((output.strip().splitlines() or ["no reason given"])[-1][:REASON_CHARS])
             if status != 0:
                 reason = f"not done after {secs_max:g} s" if status is None else f"status {status}"
                 raise Failed(reason + last_step(output), tail(output))
-    return secs
+    return secs, re.findall(r"^.* per second.*$", output, re.MULTILINE)
 
 
 def report(client, options):
     """Runs one flow and prints its line; returns "passed", "failed" or "skipped"."""
     try:
-        secs = run_flow(client, options.server, options.cache, options.timeout)
+        secs, speeds = run_flow(client, options.server, options.cache, options.timeout)
     except Skip as reason:
         print(f"skip {client.name}: {reason}", flush=True)
         return "skipped"
@@ -254,7 +266,7 @@ def report(client, options):
         if failure.output.strip():
             print("    " + failure.output.strip().replace("\n", "\n    "), flush=True)
         return "failed"
-    print(f"ok {client.name} ({secs:.1f})", flush=True)
+    print("\n    ".join([f"ok {client.name} ({secs:.1f})"] + speeds), flush=True)
     return "passed"
 
 
