@@ -484,21 +484,6 @@ void roan_call_run_inner(roan_call *outer, roan_session *session, const roan_req
     session->commands++;
 }
 
-static bool run_alone(roan_call *call)
-{
-    if (call->lane->is_alone) { /* a script that overruns is alone and serves others */
-        run_unit(call);
-        return true;
-    }
-    if (!roan_gate_shut(call->lane))
-        return false;
-    call->lane->stats->gate_shut++;
-    run_unit(call);
-    roan_gate_open(call->lane);
-    roan_lane_update_time_keeping_ticks(call->lane); /* it may have taken long */
-    return true;
-}
-
 static roan_outcome hold(roan_call *call)
 {
     if (!call->session->is_held) {
@@ -531,6 +516,25 @@ static roan_outcome park(roan_call *call)
     return hold(call);
 }
 
+/* The way to the gate leads outside: another lane may have paused the clients, or closed this one, before we are
+ * alone. A script on another lane has to end first. */
+static roan_outcome run_alone(roan_call *call)
+{
+    if (call->lane->is_alone) { /* a script that overruns is alone and serves others */
+        run_unit(call);
+        return ROAN_DONE;
+    }
+    if (!roan_gate_shut(call->lane))
+        return park(call);
+    call->lane->stats->gate_shut++;
+    bool is_late = is_paused(call), is_closed = call->session->is_closing;
+    if (ROAN_LIKELY(!is_late && !is_closed))
+        run_unit(call);
+    roan_gate_open(call->lane);
+    roan_lane_update_time_keeping_ticks(call->lane); /* it may have taken long */
+    return is_late && !is_closed ? hold_paused(call) : ROAN_DONE;
+}
+
 /* A script has the turn of scripts, and takes and gives back its locks itself. */
 static roan_outcome run_script(roan_call *call)
 {
@@ -546,24 +550,24 @@ static roan_outcome run_script(roan_call *call)
 static roan_outcome run_locked(roan_call *call)
 {
     roan_lock_set set;
+    roan_outcome outcome = ROAN_DONE;
     if (ROAN_UNLIKELY(call->command->lock == ROAN_LOCK_T))
         return run_script(call);
     if (call->session->park_rounds >= PARK_ROUNDS_MAX || !collect_stripes(call, &set)) {
-        if (!run_alone(call))
-            return park(call);
+        outcome = run_alone(call);
     } else if (!roan_stripes_take(call->lane, set.stripes, set.count)) {
         call->session->park_rounds++;
         return park(call);
     } else if (wakes_far_waiters(call, &set)) {
         roan_stripes_release(call->lane, set.stripes, set.count);
-        if (!run_alone(call))
-            return park(call);
+        outcome = run_alone(call);
     } else {
         run_unit(call);
         roan_stripes_release(call->lane, set.stripes, set.count);
     }
-    call->session->park_rounds = 0;
-    return ROAN_DONE;
+    if (outcome == ROAN_DONE)
+        call->session->park_rounds = 0;
+    return outcome;
 }
 
 /* CLIENT REPLY: takes back what must not be sent. What switches replies on again is answered. */

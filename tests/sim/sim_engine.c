@@ -212,6 +212,8 @@ static void note_unit(simulation *sim, unsigned lane)
     event *e = note_event(sim, EVENT_UNIT, lane);
     e->client = c->number;
     e->request = c->next;
+    if (c->session.last_command->flags & ROAN_CMD_WRITE && roan_engine_is_paused(sim->real.engine, c->session.lane->now_ms))
+        give_up(sim, "client %u writes although writes are paused: %s", c->number, c->requests[c->next].line);
     sim->open_events[lane] = sim->event_count - 1;
     for (unsigned i = 0; i < sim->real.lane_count && roan_watch_is_touched(&c->session); i++)
         sim->events[sim->open_events[i]].is_pinned = true; /* a touched EXEC takes no stripes */
@@ -579,6 +581,9 @@ static void write_requests(simulation *sim)
             c->count++;
         client *other = &sim->twin.clients[i];
         memcpy(other->requests, c->requests, sizeof c->requests);
+        for (unsigned j = 0; j < c->count; j++) /* nothing needs to be held there */
+            if (strncmp(c->requests[j].line, "CLIENT PAUSE", 12) == 0)
+                snprintf(other->requests[j].line, WORKLOAD_LINE_MAX, "CLIENT UNPAUSE");
         other->count = c->count;
     }
     sim->real.clients[sim->real.client_count - 1].count = 0;
@@ -624,6 +629,7 @@ static void run(simulation *sim, uint64_t seed)
     fibers_done(&sim->fibers);
     sim->fibers.current = -1;
     sim->real.engine->on_effect = NULL;
+    sim->real.engine->pause_until_ms = 0;
     if (sim->is_open)
         sim->open_runs++;
     else

@@ -41,6 +41,9 @@ static const char *const expiring[] = {
     "SET %s %v PX %m", "PEXPIRE %k %m", "PERSIST %k", "PTTL %k", "GETEX %s PX %m", "HPEXPIRE %h %m FIELDS 2 1 2",
 };
 
+/* No writes for a while; not together with expiry, which stops, too. */
+static const char *const pausing[] = {"CLIENT PAUSE 3 WRITE", "CLIENT PAUSE 2", "CLIENT UNPAUSE", "CLIENT UNPAUSE"};
+
 static unsigned draw(workload *w, unsigned bound)
 {
     return (unsigned)roan_random_below(w->random, bound);
@@ -103,6 +106,8 @@ static void write_one(workload *w, char line[WORKLOAD_LINE_MAX])
         template = PICK(w, alone);
     else if (w->has_expiry && is_chance(w, 150))
         template = PICK(w, expiring);
+    else if (!w->has_expiry && w->alone > 0 && is_chance(w, 15))
+        template = PICK(w, pausing);
     else if (w->blocking == 0 && is_chance(w, 50))
         template = PICK(w, mixing);
     fill_in(w, template, line);
