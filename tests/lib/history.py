@@ -22,6 +22,8 @@ Verdict = collections.namedtuple("Verdict", "is_right steps stuck")  # is_right 
 
 STEPS_MAX = 20000
 OK = b"OK"
+READS = {"GET", "MGET", "EXISTS", "LRANGE", "SMEMBERS"}
+TELLING = {"GETDEL", "MSETNX", "DEL", "RENAMENX", "COPY", "LPOP", "LMOVE", "BLMOVE", "BLPOP", "SADD", "SMOVE"}  # 0, None
 
 
 class Model:
@@ -210,6 +212,13 @@ def step(state, operation):
     return frozenset(model.values.items()), touch(watchers, model.changed)
 
 
+def is_idle(operation):
+    """It changes nothing, wherever it stands: it reads, or its answer says so."""
+    if operation.kind == "do":
+        return operation.commands[0][0] in READS or (not operation.answer and operation.commands[0][0] in TELLING)
+    return operation.kind == "exec" and all(command[0] in READS for command in operation.commands)
+
+
 def candidates(lines, places):
     """Who may come next: sent before the first of all others had been answered. The most urgent one first."""
     heads = [(line[place].answered, line[place].sent, index)
@@ -221,8 +230,8 @@ def candidates(lines, places):
 
 
 def successors(lines, places, state):
-    """What may come next and fits: [(places, state)]. What fits and changes nothing can do no harm: it goes first, alone.
-    None: all is done; and the heads, for the report."""
+    """What may come next and fits: [(places, state)]. What fits and is idle can do no harm: it goes first, alone. None: all
+    is done. Also the heads, for the report."""
     heads = candidates(lines, places)
     if heads is None:
         return None, []
@@ -231,7 +240,7 @@ def successors(lines, places, state):
         after = step(state, lines[index][places[index]])
         if after is not None:
             there = places[:index] + (places[index] + 1,) + places[index + 1:]
-            if after == state:
+            if after == state and is_idle(lines[index][places[index]]):
                 return [(there, after)], heads
             found.append((there, after))
     return found, heads
