@@ -16,7 +16,7 @@ typedef struct roan_overrun {
     size_t kept_count, kept_room;
     size_t kept_at;       /* those before it were handled */
     /* the standing round's batch */
-    size_t item_count, word_count;
+    size_t item_count, word_count, item_at;
     roan_connection *fed;
     roan_batch_item items[ROAN_BATCH_MAX];
     roan_slice words[ROAN_BATCH_WORDS];
@@ -43,6 +43,7 @@ static void save_batch(roan_worker *worker)
     roan_overrun *overrun = worker->overrun;
     overrun->item_count = worker->item_count;
     overrun->word_count = worker->word_count;
+    overrun->item_at = worker->item_at;
     overrun->fed = worker->fed;
     memcpy(overrun->items, worker->items, worker->item_count * sizeof *worker->items);
     memcpy(overrun->words, worker->words, worker->word_count * sizeof *worker->words);
@@ -56,6 +57,7 @@ static void restore_batch(roan_worker *worker)
     ROAN_ASSERT(worker->item_count == 0 && worker->fed == NULL);
     worker->item_count = overrun->item_count;
     worker->word_count = overrun->word_count;
+    worker->item_at = overrun->item_at;
     worker->fed = overrun->fed;
     memcpy(worker->items, overrun->items, overrun->item_count * sizeof *worker->items);
     memcpy(worker->words, overrun->words, overrun->word_count * sizeof *worker->words);
