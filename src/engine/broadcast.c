@@ -3,8 +3,8 @@
  *   engine ─► prefixes, sorted by name ─► clients
  *                                     ─► per lane: what changed since the end of its last round
  *
- * A name is collected in the form in which it is sent. A small open hash table finds the one that is there already; what
- * counts then is who changed it last, for clients that do not want to hear of their own changes.
+ * A name is collected in the form in which it is sent. A small open hash table finds the one that is there already;
+ * what counts then is who changed it last, for clients that do not want to hear of their own changes.
  *
  * Invariant: `clients` of a prefix and `prefixes` of a tracker say the same.
  */
@@ -71,7 +71,8 @@ static void list_insert(roan_prefix_list *list, size_t place, roan_prefix *prefi
 {
     if (list->count == list->capacity) {
         size_t capacity = ROAN_MAX(list->capacity * 2, (size_t)4);
-        list->items = roan_realloc(list->items, list->capacity * sizeof(roan_prefix *), capacity * sizeof(roan_prefix *));
+        list->items = roan_realloc(list->items, list->capacity * sizeof(roan_prefix *),
+                                   capacity * sizeof(roan_prefix *));
         list->capacity = capacity;
     }
     memmove(list->items + place + 1, list->items + place, (list->count - place) * sizeof(roan_prefix *));
@@ -217,7 +218,8 @@ static collected_name *find_collected(const collection *in, roan_slice name, uin
         return NULL;
     for (uint32_t slot = (uint32_t)hash & mask; in->slots[slot] != 0; slot = (slot + 1) & mask) {
         collected_name *found = &in->names[in->slots[slot] - 1];
-        if (found->hash == hash && roan_slice_equal(roan_slice_make(in->wire.data + found->name_at, found->name_bytes), name))
+        roan_slice its_name = roan_slice_make(in->wire.data + found->name_at, found->name_bytes);
+        if (found->hash == hash && roan_slice_equal(its_name, name))
             return found;
     }
     return NULL;
@@ -373,7 +375,8 @@ static void deliver_batch(roan_mail *mail, void *receiver)
 
 static shared_batch *share(const batch *original, unsigned lanes)
 {
-    size_t fixed = sizeof(shared_batch) + lanes * sizeof(batch_mail), names_bytes = original->count * sizeof(collected_name);
+    size_t fixed = sizeof(shared_batch) + lanes * sizeof(batch_mail);
+    size_t names_bytes = original->count * sizeof(collected_name);
     size_t bytes = fixed + names_bytes + original->wire_bytes;
     shared_batch *shared = roan_alloc(bytes);
     char *names = (char *)shared + fixed, *wire = names + names_bytes;

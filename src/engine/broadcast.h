@@ -1,4 +1,4 @@
-/* engine/broadcast.h: the BCAST mode of CLIENT TRACKING: who registered a prefix is told of every changed key that has it.
+/* engine/broadcast.h: the BCAST mode of CLIENT TRACKING: who registered a prefix is told of changed keys that have it.
  *
  * Each lane collects the changed keys of every prefix, once each, until the end of its round; then one message has them
  * all (engine/tracking.h sends it). Prefixes and their clients change with the gate shut only; a client that went away
@@ -22,7 +22,7 @@ roan_slice roan_broadcast_prefix(const roan_tracker *tracker, size_t index);
 /* A key was changed. Under its stripe. */
 void roan_broadcast_note(roan_lane *lane, uint64_t changer, roan_slice name, uint64_t hash);
 
-/* Sends what the lane has collected. At the end of its round, and before any reply of it leaves. Own lane, or gate shut. */
+/* Sends what the lane has collected. At the end of its round, before any reply of it leaves. Own lane, or gate shut. */
 void roan_broadcast_flush_slowly(roan_lane *lane);
 static inline void roan_broadcast_flush(roan_lane *lane)
 {

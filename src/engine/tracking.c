@@ -326,7 +326,7 @@ void roan_tracking_note_reads_slowly(roan_call *call)
     }
     roan_key_list keys;
     roan_key_list_init(&keys);
-    ROAN_IGNORE(roan_command_find_keys(command, call->argc, call->argv, &keys)); /* false: none, an error was answered */
+    ROAN_IGNORE(roan_command_find_keys(command, call->argc, call->argv, &keys)); /* false: none */
     for (unsigned i = 0; i < keys.count; i++) {
         roan_slice name = call->argv[roan_key_list_refs(&keys)[i].index];
         note_read(call, name, roan_hash(&call->engine->table_context.secret, name.data, name.bytes),

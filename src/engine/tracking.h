@@ -4,8 +4,8 @@
  *   change ─► out of that table ─► one mail to each lane with a receiver ─► push behind what was answered before
  *   change ─► engine/broadcast.h                          (BCAST mode)
  *
- * Why nobody reads what is stale once he was told: a key is recorded under its stripe by the command that reads it, after
- * its reply was written; a change under the same stripe takes the record out and mails the news before it lets go. The
+ * Why nobody reads what is stale once he was told: a key is recorded under its stripe by the command that reads it,
+ * after its reply was written; a change under the same stripe takes the record out and mails the news before it lets go. The
  * mail is opened by the receiver's lane between two commands, so the news stand behind every reply that was made before
  * the change. News that come too late or twice do no harm. As in the reference, names count and not databases.
  *
@@ -85,8 +85,8 @@ void roan_tracking_changed(roan_lane *lane, uint64_t changer, roan_slice name, u
 /* Databases were emptied: everybody who tracks is told to forget all. The gate is shut. */
 void roan_tracking_flushed(roan_engine *engine);
 
-/* While there are more recorded keys than tracking-table-max-keys allows, forgets some, as if they had changed. Inside the
- * gate, holding no stripe. */
+/* While there are more recorded keys than tracking-table-max-keys allows, forgets some, as if they had changed. Inside
+ * the gate, holding no stripe. */
 void roan_tracking_limit_slowly(roan_lane *lane);
 static inline void roan_tracking_limit(roan_lane *lane)
 {
@@ -98,8 +98,8 @@ static inline void roan_tracking_limit(roan_lane *lane)
         lane->tracking_effort = 0;
 }
 
-/* A session of another lane is served by mail (engine/blocking.h): what it is told because of that comes behind the answer.
- * `_end` after the answer was sent. */
+/* A session of another lane is served by mail (engine/blocking.h): what it is told because of that comes behind the
+ * answer. `_end` after the answer was sent. */
 typedef struct roan_tracking_hold {
     uint64_t session_id;
     roan_lane *to;

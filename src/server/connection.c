@@ -596,7 +596,7 @@ void roan_connection_flush(roan_connection *connection)
         output_limit_reached(connection);
         return;
     }
-    roan_broadcast_flush(connection->worker->lane); /* who hears of the reply can rely on it that the news are on their way */
+    roan_broadcast_flush(connection->worker->lane); /* the news are on their way before any reply */
     if (!connection->is_sending && session->out.first != NULL) {
         take_output(connection);
         send_next(connection);

@@ -97,7 +97,8 @@ static void describe(const roan_call *call, const roan_client_view *view, roan_b
                        roan_pubsub_count(s, ROAN_TOPIC_PATTERN), roan_pubsub_count(s, ROAN_TOPIC_SHARD_CHANNEL),
                        (long long)queued_count(s), roan_watch_count(s), info->query_bytes, info->query_free_bytes,
                        is_self ? bytes_of_words(call) : info->argument_bytes, queued_bytes(s));
-    roan_buffer_printf(text, " rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=%s redir=%lld",
+    roan_buffer_printf(text, " rbs=%zu rbp=%zu obl=%zu oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=%s "
+                       "redir=%lld",
                        info->reply_buffer_bytes, info->reply_buffer_peak, info->reply_buffer_used, info->output_chunks,
                        info->output_bytes, info->total_bytes, info->writable_wanted ? "rw" : "r",
                        s->last_command != NULL ? s->last_command->name : "NULL", s->user->name,

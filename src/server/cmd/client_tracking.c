@@ -1,4 +1,4 @@
-/* server/cmd/client_tracking.c: CLIENT TRACKING, CACHING, GETREDIR, TRACKINGINFO. What is behind them: engine/tracking.h. */
+/* server/cmd/client_tracking.c: CLIENT TRACKING, CACHING, GETREDIR, TRACKINGINFO; see engine/tracking.h. */
 #include "engine/broadcast.h"
 
 #include "base/macros.h"
@@ -80,8 +80,8 @@ static bool overlap(roan_slice a, roan_slice b)
 
 static bool refuse_overlap(roan_call *call, roan_slice prefix, const char *what, roan_slice other)
 {
-    roan_call_error_printf(call, "ERR Prefix '%.*s' overlaps with %s prefix '%.*s'. Prefixes for a single client must not "
-                           "overlap.", ROAN_SLICE_ARG(prefix), what, ROAN_SLICE_ARG(other));
+    roan_call_error_printf(call, "ERR Prefix '%.*s' overlaps with %s prefix '%.*s'. Prefixes for a single client "
+                           "must not overlap.", ROAN_SLICE_ARG(prefix), what, ROAN_SLICE_ARG(other));
     return false;
 }
 
@@ -152,11 +152,13 @@ static const char *check_caching(const roan_call *call)
     if (tracker == NULL)
         return "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode "
                "enabled";
-    if (roan_call_is(call, 2, "yes"))
-        return tracker->is_optin ? NULL : "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.";
-    if (roan_call_is(call, 2, "no"))
-        return tracker->is_optout ? NULL : "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.";
-    return "ERR syntax error";
+    bool is_yes = roan_call_is(call, 2, "yes");
+    if (!is_yes && !roan_call_is(call, 2, "no"))
+        return "ERR syntax error";
+    if (is_yes ? tracker->is_optin : tracker->is_optout)
+        return NULL;
+    return is_yes ? "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode."
+                  : "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.";
 }
 
 ROAN_SUBCOMMAND(client, caching, .arity = 3,
