@@ -1,5 +1,5 @@
 /* test_tracking.c: client tracking. With several lanes: caches that follow the news hold nothing that is stale once all
- * news have come, whatever mode they use, while clients come and go, keys are forgotten and databases flushed. Meant for
+ * news have come, whatever mode they use, while clients come and go, keys are forgotten, databases flushed. Meant for
  * a thread sanitizer, too. With one lane: many clients of a key, many keys of a message, what is counted. */
 #include "engine_harness.h"
 
