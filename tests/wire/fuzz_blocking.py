@@ -121,9 +121,10 @@ class StepMaker:
                         [["COPY", self.key(kind), self.key(kind), "REPLACE"]],
                         [["SORT", self.key("l"), "ALPHA", "STORE", self.key("l")]],
                         [["ZUNIONSTORE", self.key("z"), 1, self.key("z")]],
-                        [["SELECT", 1], ["RPUSH", self.key("l"), self.element()],
-                         ["ZADD", self.key("z"), 1, self.element()], ["SELECT", 0]],
-                        [["SWAPDB", 0, 1]], [["SELECT", 1], ["MOVE", self.random.choice(ALL_KEYS), 0], ["SELECT", 0]])
+                        [["SELECT", 1], ["RPUSH", self.key("l"), self.element()], ["SELECT", 0]],
+                        [["SELECT", 1], ["FLUSHDB"], ["RPUSH", self.key("l"), self.element()], ["SELECT", 0],
+                         ["SWAPDB", 0, 1]],            # with one key: of several, the reference takes any first
+                        [["SELECT", 1], ["MOVE", self.random.choice(ALL_KEYS), 0], ["SELECT", 0]])
 
     def act_transaction(self):
         """Nobody is served inside; what is there at its end counts."""
