@@ -2,7 +2,10 @@
 #include "engine/cmd/debug.h"
 
 #include "engine/evict.h"
+#include "types/hash.h"
 #include "types/list.h"
+#include "types/set.h"
+#include "types/zset.h"
 
 #include <stdio.h>
 
@@ -142,15 +145,19 @@ static table_sums sum_tables(const roan_engine *engine, const roan_db *db)
     return sums;
 }
 
-static void describe_table(roan_buffer *text, const char *title, const table_sums *sums, uint64_t entries)
+static void describe_sums(roan_buffer *text, const table_sums *sums, uint64_t entries)
 {
-    roan_buffer_printf(text, "[%s]\n", title);
-    if (sums->count == 0)
-        return;
     roan_buffer_printf(text,
                        "Hash table 0 stats (main hash table):\n table size: %zu\n number of entries: %llu\n"
                        " rehashing index: -1\n",
                        sums->slots, (unsigned long long)entries);
+}
+
+static void describe_table(roan_buffer *text, const char *title, const table_sums *sums, uint64_t entries)
+{
+    roan_buffer_printf(text, "[%s]\n", title);
+    if (sums->count > 0)
+        describe_sums(text, sums, entries);
 }
 
 void roan_debug_htstats(roan_call *call)
@@ -175,11 +182,36 @@ void roan_debug_htstats(roan_call *call)
     roan_out_verbatim(call->out, "txt", roan_buffer_slice(text));
 }
 
+/* The table that a large set, hash or sorted set is kept in; NULL: the value has none. */
+static const roan_table *table_of_value(const roan_entry *entry)
+{
+    roan_value value = roan_entry_value(entry);
+    if (entry->type == ROAN_TYPE_SET && value.encoding == ROAN_SET_TABLE)
+        return value.data;
+    if (entry->type == ROAN_TYPE_HASH && value.encoding == ROAN_HASH_TABLE)
+        return value.data;
+    if (entry->type == ROAN_TYPE_ZSET && value.encoding == ROAN_ZSET_TREE)
+        return &((const roan_zset_tree *)value.data)->table;
+    return NULL;
+}
+
 void roan_debug_htstats_key(roan_call *call)
 {
     roan_place place;
-    if (find_key(call, &place))
+    if (!find_key(call, &place))
+        return;
+    const roan_table *table = place.entry->type == ROAN_TYPE_STRING ? NULL : table_of_value(place.entry);
+    if (table == NULL) {
         roan_call_error(call, "ERR The value stored at the specified key is not represented using an hash table");
+        return;
+    }
+    table_sums sums = {.count = table->count, .slots = roan_table_slot_count(table)};
+    roan_buffer *text = &call->lane->scratch;
+    text->bytes = 0;
+    describe_sums(text, &sums, sums.count);
+    if (call->argc == 4 && roan_call_is(call, 3, "full"))
+        roan_buffer_printf(text, " bytes: %zu\n", roan_table_overhead_bytes(table));
+    roan_out_verbatim(call->out, "txt", roan_buffer_slice(text));
 }
 
 void roan_debug_structsize(roan_call *call)
