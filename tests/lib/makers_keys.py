@@ -81,7 +81,8 @@ class KeyMaker(Pieces):
         words = self.random.choice([self.plain_sort(), ["ALPHA"], ["ALPHA"], ["BY", self.random.choice(patterns)]])
         words = words + self.sort_options()
         verb = self.random.choice(["SORT", "SORT", "SORT_RO"])
-        return [verb, self.sort_key()] + words + ["STORE", self.key("list")] * self.chance(0.25)
+        can_store = "BY" not in words or "modern" in self.features
+        return [verb, self.sort_key()] + words + ["STORE", self.key("list")] * (can_store and self.chance(0.25))
 
     def make_sort_by_nothing(self):
         """In the order of the list or sorted set; STORE puts sets in order as well."""

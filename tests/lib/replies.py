@@ -216,6 +216,12 @@ def is_encoding(command, replies):
         ["b'listpack'", "b'quicklist'"], ["b'hashtable'", "b'listpack'"], ["b'listpack'", "b'skiplist'"])
 
 
+def is_earlier_overflow(command, replies):
+    """Redis before 7.2 refuses a weight when some number before it was too large."""
+    return command[0].startswith(b"SORT") and any(b"scores can't be converted" in reply.value for reply in replies
+                                                  if reply.kind == "error")
+
+
 def is_lowest_rank(command, replies):
     """Redis 7.0 takes a RANK whose opposite is no number."""
     return command[0] == b"LPOS" and b"-9223372036854775808" in command
@@ -252,7 +258,8 @@ def every(identity):
 KNOWN = ((is_missing_getex, redis), (is_start_only, redis), (is_missing_bits, redis), (is_embedding, every),
          (is_scan_type, redis), (is_scan_cursor, redis), (is_wording, redis),
          (is_encoding, old_redis), (is_negative_offset, redis), (is_stream_info, redis),
-         (is_printing, redis), (is_lowest_rank, old_redis))
+         (is_printing, redis), (is_lowest_rank, old_redis),
+         (is_earlier_overflow, old_redis))
 
 
 def is_known(command, replies, identities):
