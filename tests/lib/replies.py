@@ -130,9 +130,10 @@ def as_numbers(reply):
         return as_numbers(reply.value)
     if isinstance(reply, Reply) and reply.kind in ("bulk", "double"):
         try:
-            return float(reply.value)
+            number = float(reply.value)
         except ValueError:
             return reply.value
+        return number if number == number else reply.value
     return reply
 
 
