@@ -1,6 +1,7 @@
 /* engine/acl.c: the users of an engine: finding, changing, loading them, and what that means for sessions; see acl.h.
  *
- *   new rules ─► a copy of the user ─► all fine? ─► subscribers that lost a channel are closed ─► the user takes the copy
+ *   new rules ─► a copy of the user ─► all fine? ─► subscribers that lost a channel are closed ─► the user takes the
+ * copy
  */
 #include "engine/acl.h"
 
@@ -369,8 +370,8 @@ static void load_user(loader *self, roan_slice name, size_t argc, const roan_sli
 {
     size_t open;
     if (!roan_acl_name_is_fine(name)) {
-        roan_buffer_printf(self->errors, "'%s:%u: username '%.*s' contains invalid characters. ", self->path, self->line,
-                           ROAN_SLICE_ARG(name));
+        roan_buffer_printf(self->errors, "'%s:%u: username '%.*s' contains invalid characters. ", self->path,
+                           self->line, ROAN_SLICE_ARG(name));
         return;
     }
     if (roan_acl_find(&self->next, name) != NULL) {
@@ -384,7 +385,8 @@ static void load_user(loader *self, roan_slice name, size_t argc, const roan_sli
     if (roan_acl_join_words(argc, argv, &rules, &open))
         load_rules(self, user, &rules);
     else
-        roan_buffer_printf(self->errors, "%s:%u: Unmatched parenthesis in selector definition.", self->path, self->line);
+        roan_buffer_printf(self->errors, "%s:%u: Unmatched parenthesis in selector definition.", self->path,
+                           self->line);
     roan_acl_texts_clear(&rules);
 }
 
@@ -451,8 +453,9 @@ bool roan_acl_load(roan_engine *engine, const roan_session *self, const char *pa
     loader load = {.path = path, .all_channels = new_users_have_channels(&engine->config), .errors = ret_errors};
     load_lines(&load, text);
     if (ret_errors->bytes > 0) {
-        roan_buffer_append_text(ret_errors, "WARNING: ACL errors detected, no change to the previously active ACL rules "
-                                            "was performed");
+        roan_buffer_append_text(ret_errors,
+                                "WARNING: ACL errors detected, no change to the previously active ACL rules "
+                                "was performed");
         free_users(&load.next);
         return false;
     }

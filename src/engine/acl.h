@@ -2,9 +2,9 @@
  *
  *   session ─► user ─► selectors        session->modes has ROAN_MODE_RESTRICTED while the user may not do everything
  *
- * Users change with the gate shut (ACL SETUSER, DELUSER, LOAD; CONFIG SET requirepass) and are read freely. A user stays
- * where it is while it changes. Sessions of a user that goes away are closed and belong to "default" for their last
- * moments, so that no session ever points to a user that is not there.
+ * Users change with the gate shut (ACL SETUSER, DELUSER, LOAD; CONFIG SET requirepass) and are read freely. A user
+ * stays where it is while it changes. Sessions of a user that goes away are closed and belong to "default" for their
+ * last moments, so that no session ever points to a user that is not there.
  *
  * For who runs commands (dispatch, EXEC, a waiting command's retry, scripts):
  *

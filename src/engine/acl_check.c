@@ -1,7 +1,8 @@
 /* engine/acl_check.c: may a user run this command line?
  *
- * Each selector is asked on its own, in this order: the database, the command, the keys, the channels. When none allows it
- * all, the refusal that got furthest is told (a key rather than a command), and of two equal ones that of the later word.
+ * Each selector is asked on its own, in this order: the database, the command, the keys, the channels. When none
+ * allows it all, the refusal that got furthest is told (a key rather than a command), and of two equal ones that of
+ * the later word.
  */
 #include "engine/acl_selector.h"
 

@@ -1,7 +1,7 @@
 /* engine/acl_log.c: a list of refusals, newest first, under a lock: an entry is made only when somebody is refused.
  *
- * The newest few entries are searched for an equal one of the last minute. It moves to the front then, counts one more, and
- * describes the newest client. An entry is one allocation with its texts behind it.
+ * The newest few entries are searched for an equal one of the last minute. It moves to the front then, counts one
+ * more, and describes the newest client. An entry is one allocation with its texts behind it.
  */
 #include "engine/acl_log.h"
 

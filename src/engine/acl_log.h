@@ -8,7 +8,11 @@
 
 typedef struct roan_acl_log roan_acl_log;
 
-typedef enum roan_acl_context { ROAN_ACL_CONTEXT_TOP, ROAN_ACL_CONTEXT_SCRIPT, ROAN_ACL_CONTEXT_MULTI } roan_acl_context;
+typedef enum roan_acl_context {
+    ROAN_ACL_CONTEXT_TOP,
+    ROAN_ACL_CONTEXT_SCRIPT,
+    ROAN_ACL_CONTEXT_MULTI
+} roan_acl_context;
 
 typedef struct roan_acl_log_entry {
     uint64_t id, count;

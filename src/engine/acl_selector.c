@@ -5,8 +5,8 @@
  *     &pattern allchannels resetchannels                channels
  *     db=0,1 alldbs resetdbs                            databases
  *
- * The bits decide; the rules are kept to be shown, because "+@read" means more than the commands of today. A rule replaces
- * an earlier one about the same, and a rule about a command those about its subcommands.
+ * The bits decide; the rules are kept to be shown, because "+@read" means more than the commands of today. A rule
+ * replaces an earlier one about the same, and a rule about a command those about its subcommands.
  */
 #include "engine/acl_selector.h"
 

@@ -138,7 +138,8 @@ bool roan_acl_refuses(const roan_call *call, roan_buffer *ret_text)
     if (refusal.reason == ROAN_ACL_ALLOWED)
         return false;
     bool is_queued = session->modes & ROAN_MODE_TRANSACTION;
-    roan_acl_report(call, call->command, call->argv, refusal, is_queued ? ROAN_ACL_CONTEXT_MULTI : ROAN_ACL_CONTEXT_TOP);
+    roan_acl_report(call, call->command, call->argv, refusal,
+                    is_queued ? ROAN_ACL_CONTEXT_MULTI : ROAN_ACL_CONTEXT_TOP);
     ret_text->bytes = 0;
     roan_buffer_append_text(ret_text, "NOPERM ");
     roan_acl_refusal_text(session->user, call->command, call->argv, refusal, false, ret_text);

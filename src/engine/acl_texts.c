@@ -22,7 +22,8 @@ void roan_acl_texts_add(roan_acl_texts *texts, roan_slice text)
 {
     if (texts->count == texts->capacity) {
         size_t capacity = texts->capacity == 0 ? 4 : texts->capacity * 2;
-        texts->items = roan_realloc(texts->items, texts->capacity * sizeof *texts->items, capacity * sizeof *texts->items);
+        texts->items =
+            roan_realloc(texts->items, texts->capacity * sizeof *texts->items, capacity * sizeof *texts->items);
         texts->capacity = capacity;
     }
     texts->items[texts->count++] = roan_acl_text_dup(text);

@@ -1,4 +1,5 @@
-/* engine/acl_texts.h: a list of texts that belong to it. Zero-initialise it; roan_acl_texts_clear() frees what it holds. */
+/* engine/acl_texts.h: a list of texts that belong to it. Zero-initialise it; roan_acl_texts_clear() frees what it
+ * holds. */
 #pragma once
 
 #include "base/buffer.h"

@@ -242,8 +242,8 @@ void roan_blocking_tidy(roan_lane *lane)
     }
 }
 
-/* Moves it from WAITING; false: it is done with. Another lane may try to serve it just now, in vain perhaps: that is a matter
- * of microseconds, and who does so waits for nobody. */
+/* Moves it from WAITING; false: it is done with. Another lane may try to serve it just now, in vain perhaps: that is
+ * a matter of microseconds, and who does so waits for nobody. */
 static bool claim(roan_waiting *waiting, uint32_t to)
 {
     uint32_t state = WAITING;
@@ -438,7 +438,8 @@ void roan_blocking_db_changed(roan_lane *lane, unsigned db)
         return;
     for (unsigned i = 0; i < engine->stripe_count; i++)
         if (engine->stripes[i].waiters != NULL)
-            ROAN_IGNORE(roan_table_scan(&engine->stripes[i].waiters->queues, 0, SIZE_MAX, mark_if_of_db, &visit)); /* the end */
+            ROAN_IGNORE(
+                roan_table_scan(&engine->stripes[i].waiters->queues, 0, SIZE_MAX, mark_if_of_db, &visit)); /* the end */
 }
 
 bool roan_blocking_needs_gate(const roan_engine *engine, const uint32_t *stripes, size_t count)

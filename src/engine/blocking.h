@@ -1,21 +1,22 @@
 /* engine/blocking.h: commands that wait for keys.
  *
- * A body that finds nothing calls roan_call_block_on_keys(). Whenever a command (or an expiry) has changed one of the keys,
- * the engine runs the waiting command again, in its session's name, before the change's locks are released: in order of
- * arrival, on whatever lane the change was made. If it blocks again it keeps its place; otherwise its answer goes to its
- * session, by mail when that lives on another lane.
+ * A body that finds nothing calls roan_call_block_on_keys(). Whenever a command (or an expiry) has changed one of the
+ * keys, the engine runs the waiting command again, in its session's name, before the change's locks are released: in
+ * order of arrival, on whatever lane the change was made. If it blocks again it keeps its place; otherwise its answer
+ * goes to its session, by mail when that lives on another lane.
  *
  *     waiting --roan_blocking_serve()--> serving --answered--> served (mail on its way, or delivered)
  *        ^                                  |
  *        +------------ blocked again -------+
  *     waiting --timeout, CLIENT UNBLOCK, disconnect--> ended
  *
- * A queue of waiters belongs to a key and is guarded by the key's stripe. Who has several keys is in several queues; links that
- * are left over when it was served through one of them go when somebody walks their queue or at the next housekeeping.
+ * A queue of waiters belongs to a key and is guarded by the key's stripe. Who has several keys is in several queues;
+ * links that are left over when it was served through one of them go when somebody walks their queue or at the next
+ * housekeeping.
  *
- * While it runs again a command sees only keys whose stripes are held (roan_call_reaches): the others are not ready, or whoever
- * made them so would have served it. A command that needs more than the keys it waits for (BLMOVE's destination) makes
- * writers of its stripe run alone.
+ * While it runs again a command sees only keys whose stripes are held (roan_call_reaches): the others are not ready,
+ * or whoever made them so would have served it. A command that needs more than the keys it waits for (BLMOVE's
+ * destination) makes writers of its stripe run alone.
  */
 #pragma once
 
@@ -32,8 +33,8 @@ typedef struct roan_block {
     size_t argc;
 } roan_block;
 
-/* The session waits; the body returns without an answer. Where blocking is not allowed (roan_call.may_not_block) the answer
- * of a timeout is given at once. During a retry it just goes on waiting. */
+/* The session waits; the body returns without an answer. Where blocking is not allowed (roan_call.may_not_block) the
+ * answer of a timeout is given at once. During a retry it just goes on waiting. */
 void roan_call_block_on_keys(roan_call *call, const roan_block *block);
 
 /* The key in argv[index] may be looked at: always, except during a retry when its stripe is not held. */
@@ -57,7 +58,8 @@ void roan_blocking_key_changed(roan_lane *lane, unsigned db, uint32_t stripe, ro
 /* Every key of the database may have changed. The gate is shut. */
 void roan_blocking_db_changed(roan_lane *lane, unsigned db);
 
-/* Serves the waiters of the keys that this lane has changed. Before the stripes are released; not from inside a body. */
+/* Serves the waiters of the keys that this lane has changed. Before the stripes are released; not from inside a
+ * body. */
 void roan_blocking_serve_slowly(roan_lane *lane);
 static inline void roan_blocking_serve(roan_lane *lane)
 {
@@ -68,8 +70,8 @@ static inline void roan_blocking_serve(roan_lane *lane)
 /* Somebody in these stripes, which are held, waits with a command that needs other stripes, too. */
 bool roan_blocking_needs_gate(const roan_engine *engine, const uint32_t *stripes, size_t count);
 
-/* A session stops waiting for another reason than being served. False: too late, its answer is on its way. Its lane, or the
- * gate shut. */
+/* A session stops waiting for another reason than being served. False: too late, its answer is on its way. Its lane,
+ * or the gate shut. */
 bool roan_waiting_end(roan_waiting *waiting);
 /* What ended the waiting was that its user has no right to the command any more. */
 bool roan_waiting_is_refused(const roan_waiting *waiting);

@@ -54,8 +54,8 @@ void roan_call_unknown_subcommand(roan_call *call)
     char name[64];
     upper_case_name(call->argv[0], name, sizeof name);
     roan_slice sub = call->argv[1];
-    roan_call_error_printf(call, "ERR unknown subcommand '%.*s'. Try %s HELP.", (int)ROAN_MIN(sub.bytes, 128u), sub.data,
-                           name);
+    roan_call_error_printf(call, "ERR unknown subcommand '%.*s'. Try %s HELP.", (int)ROAN_MIN(sub.bytes, 128u),
+                           sub.data, name);
 }
 
 void roan_call_help(roan_call *call, const char *const *lines)
@@ -97,7 +97,8 @@ bool roan_call_integer(roan_call *call, size_t index, int64_t *ret_value, const 
     return false;
 }
 
-bool roan_call_integer_in(roan_call *call, size_t index, int64_t low, int64_t high, int64_t *ret_value, const char *error)
+bool roan_call_integer_in(roan_call *call, size_t index, int64_t low, int64_t high, int64_t *ret_value,
+                          const char *error)
 {
     int64_t value;
     if (error == NULL && low == 0 && high == INT64_MAX)

@@ -63,8 +63,8 @@ typedef struct roan_place {
 
 /* ---- finding keys ---- */
 
-/* The key in argv[index], for reading: counts a hit or miss (which is a keyspace event) and refreshes its LRU/LFU clock. An
- * expired key is absent (and deleted). Returns place->entry != NULL. */
+/* The key in argv[index], for reading: counts a hit or miss (which is a keyspace event) and refreshes its LRU/LFU
+ * clock. An expired key is absent (and deleted). Returns place->entry != NULL. */
 bool roan_call_find_read(roan_call *call, size_t index, roan_place *place);
 
 /* The same for writing: no hit or miss is counted; the clock is refreshed. */
@@ -88,8 +88,8 @@ bool roan_call_find_in(roan_call *call, roan_db *db, roan_slice name, roan_place
 /* The same in the session's database, counted and touched as by roan_call_find_read. */
 bool roan_call_find_name_read(roan_call *call, roan_slice name, roan_place *place);
 
-/* For commands with many keys: every ROAN_AHEAD_KEYS-th time (i counts from 0) reads ahead the keys argv[first + i * step]
- * and those that follow, up to argc. Finding them afterwards costs neither a hash nor a wait for memory. */
+/* For commands with many keys: every ROAN_AHEAD_KEYS-th time (i counts from 0) reads ahead the keys argv[first + i *
+ * step] and those that follow, up to argc. Finding them afterwards costs neither a hash nor a wait for memory. */
 #define ROAN_AHEAD_KEYS 16
 void roan_call_read_ahead_slowly(roan_call *call, size_t index, size_t step);
 static inline void roan_call_read_ahead(roan_call *call, size_t i, size_t first, size_t step)
@@ -123,8 +123,8 @@ static inline roan_value roan_place_value(const roan_place *place)
 }
 /* The value at the place was changed by its type's functions and is this one now. */
 void roan_place_store(roan_call *call, roan_place *place, roan_value value);
-/* Makes the key one of this type and value, which the keyspace owns from now on: new, or in place of whatever was there.
- * expiry_ms as above. */
+/* Makes the key one of this type and value, which the keyspace owns from now on: new, or in place of whatever was
+ * there. expiry_ms as above. */
 void roan_place_create(roan_call *call, roan_place *place, roan_type type, roan_value value, int64_t expiry_ms);
 /* Puts an entry (with this place's name) where the old one was, which is freed. */
 void roan_place_put(roan_call *call, roan_place *place, roan_entry *entry);
@@ -141,8 +141,8 @@ static inline int64_t roan_place_expiry(const roan_place *place)
     return place->entry->flags & ROAN_ENTRY_EXPIRES ? roan_entry_expiry(place->entry) : ROAN_EXPIRY_NONE;
 }
 
-/* Says that the key changed: counts one change, wakes who watches, names the event for notifications (class: ROAN_EVENT_*
- * of engine/config.h). Call it once per changed key, after the change. */
+/* Says that the key changed: counts one change, wakes who watches, names the event for notifications (class:
+ * ROAN_EVENT_* of engine/config.h). Call it once per changed key, after the change. */
 void roan_call_changed(roan_call *call, const roan_place *place, unsigned event_class, const char *event);
 
 /* Every key of the database may have changed, beyond what is said of single keys; class X only. Counts nothing. */
@@ -210,7 +210,8 @@ static inline bool roan_call_is(const roan_call *call, size_t index, const char 
 bool roan_call_integer(roan_call *call, size_t index, int64_t *ret_value, const char *error);
 /* The same within [low, high]. With `error` NULL the reference's texts: from 0 to INT64_MAX "ERR value is out of range,
  * must be positive" whatever is wrong; otherwise an integer out of range is told the bounds. */
-bool roan_call_integer_in(roan_call *call, size_t index, int64_t low, int64_t high, int64_t *ret_value, const char *error);
+bool roan_call_integer_in(roan_call *call, size_t index, int64_t low, int64_t high, int64_t *ret_value,
+                          const char *error);
 /* "ERR value is not a valid float" */
 bool roan_call_double(roan_call *call, size_t index, double *ret_value, const char *error);
 

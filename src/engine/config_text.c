@@ -1,5 +1,5 @@
-/* engine/config_text.c: what a person who writes a configuration is told: errors with name, value and remedy, and remarks
- * about options that do nothing. Values of sensitive options are never in these texts.
+/* engine/config_text.c: what a person who writes a configuration is told: errors with name, value and remedy, and
+ * remarks about options that do nothing. Values of sensitive options are never in these texts.
  */
 #include "base/number.h"
 #include "engine/config.h"

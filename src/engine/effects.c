@@ -159,7 +159,8 @@ void roan_effects_deleted(roan_lane *lane, roan_db *db, const roan_table *table,
     roan_effects_given(lane, db, ROAN_COUNT_OF(argv), argv);
 }
 
-void roan_effects_event(roan_lane *lane, roan_db *db, roan_slice key, bool is_gone, unsigned event_class, const char *event)
+void roan_effects_event(roan_lane *lane, roan_db *db, roan_slice key, bool is_gone, unsigned event_class,
+                        const char *event)
 {
     roan_notify(lane, db, event_class, event, key);
     tell_sessions_of(lane, db, roan_key_slot(key) & (lane->engine->stripe_count - 1), key, is_gone);

@@ -20,7 +20,7 @@
 #include "types/element.h"
 #include "engine/watch.h"
 
-#define OUT_POOL_CHUNKS_MAX 512        /* 8 MiB of replies: what 50 connections with 16 lists of 100 elements each need */
+#define OUT_POOL_CHUNKS_MAX        512 /* 8 MiB of replies: what 50 connections with 16 lists of 100 elements each need */
 #define STRIPES_ONE_LANE 16
 #define STRIPES_PER_LANE 64
 #define STRIPES_MAX 4096

@@ -41,7 +41,8 @@ typedef enum roan_point {
     ROAN_POINT_DONE,    /* it has happened; the locks are still held */
 } roan_point;
 
-/* What the engine asks of the program around it. All may be NULL but context. Called with the gate shut unless noted. */
+/* What the engine asks of the program around it. All may be NULL but context. Called with the gate shut unless
+ * noted. */
 typedef struct roan_host {
     void *context;
     /* SHUTDOWN was accepted: stop serving soon. */
@@ -64,8 +65,8 @@ typedef struct roan_host {
     void (*wake)(void *context, roan_lane *lane);
     /* Only in checked builds: a simulation lets other lanes run before this returns. */
     void (*at_point)(void *context, roan_point point);
-    /* A script runs on this lane for too long: serves the lane's other connections for a moment. On the lane, from inside
-     * of roan_execute; nothing that is executed then touches keys. False: the server stops. */
+    /* A script runs on this lane for too long: serves the lane's other connections for a moment. On the lane, from
+     * inside of roan_execute; nothing that is executed then touches keys. False: the server stops. */
     bool (*serve_others)(void *context, roan_lane *lane);
 } roan_host;
 
@@ -101,13 +102,14 @@ struct roan_lane {
     roan_buffer event_channel; /* engine/notify.c */
     roan_out *talk_out;       /* where they are put: `pushes`, or into a reply that is made of pushes */
     roan_mailbox mailbox;
-    roan_mailbox messages;    /* to channels, and of changed keys (engine/pubsub.h, tracking.h): looked into more often */
+    roan_mailbox messages; /* to channels, and of changed keys (engine/pubsub.h, tracking.h): looked into more often */
     _Atomic uint32_t stripe_freed; /* a stripe that sessions of this lane parked at was released */
     size_t held_count;             /* sessions whose next request is held */
     bool is_paused;                /* some of them are held by CLIENT PAUSE */
     uint32_t expire_db, expire_stripe, expire_slot; /* where active expiry goes on */
     int64_t next_work_us;     /* when roan_lane_work wants to go on; INT64_MAX: nothing is left to do */
-    struct roan_waiter_queue *ready_queues, *ready_queues_last; /* of keys that the running call changed, engine/blocking.h */
+    struct roan_waiter_queue *ready_queues,
+        *ready_queues_last;             /* of keys that the running call changed, engine/blocking.h */
     struct roan_waiting *stale_waiting; /* ended, but not yet out of all queues */
     roan_buffer waiter_name;
     struct roan_tracking_hold *tracking_hold; /* engine/tracking.h; NULL: none */
@@ -167,7 +169,8 @@ struct roan_engine {
     char run_id[41], replication_id[41];
 };
 
-/* True: a simulation has let other lanes run, so what waits looks again instead of sleeping. No code outside checked builds. */
+/* True: a simulation has let other lanes run, so what waits looks again instead of sleeping. No code outside
+ * checked builds. */
 static inline bool roan_at_point(const roan_engine *engine, roan_point point)
 {
 #ifdef ROAN_CHECKED
@@ -241,8 +244,8 @@ void roan_lanes_wake_held(roan_engine *engine);
 
 /* Housekeeping, about `hz` times a second: speeds, and a slice of work. Inside the gate, holding no stripe. */
 void roan_lane_cron(roan_lane *lane);
-/* A slice of active expiry and eviction, at most about a millisecond of each: for this lane's share of the stripes. To be
- * called when lane->next_work_us has come. Inside the gate, holding no stripe. */
+/* A slice of active expiry and eviction, at most about a millisecond of each: for this lane's share of the stripes.
+ * To be called when lane->next_work_us has come. Inside the gate, holding no stripe. */
 void roan_lane_work(roan_lane *lane);
 /* Ends blocked sessions whose deadline has passed; returns microseconds until the next one, or -1. */
 int64_t roan_lane_run_timers(roan_lane *lane);

@@ -136,8 +136,8 @@ static char *write_front(roan_entry *entry, roan_slice key, bool expires, int64_
     return at + key.bytes;
 }
 
-roan_entry *roan_entry_create_pointer(roan_arena *arena, roan_slice key, roan_type type, unsigned encoding, void *pointer, bool expires,
-                                      int64_t expiry_ms)
+roan_entry *roan_entry_create_pointer(roan_arena *arena, roan_slice key, roan_type type, unsigned encoding,
+                                      void *pointer, bool expires, int64_t expiry_ms)
 {
     roan_entry *entry = allocate(arena, roan_entry_bytes_for(key.bytes, expires, false, 0),
                                  (roan_entry){.type = type & 15, .encoding = encoding & 15});
@@ -148,12 +148,14 @@ roan_entry *roan_entry_create_pointer(roan_arena *arena, roan_slice key, roan_ty
 
 roan_entry *roan_entry_create_integer(roan_arena *arena, roan_slice key, int64_t value, bool expires, int64_t expiry_ms)
 {
-    roan_entry *entry = roan_entry_create_pointer(arena, key, ROAN_TYPE_STRING, ROAN_STRING_INT, NULL, expires, expiry_ms);
+    roan_entry *entry =
+        roan_entry_create_pointer(arena, key, ROAN_TYPE_STRING, ROAN_STRING_INT, NULL, expires, expiry_ms);
     roan_entry_set_integer(entry, value);
     return entry;
 }
 
-roan_entry *roan_entry_create_inline(roan_arena *arena, roan_slice key, size_t value_bytes, bool expires, int64_t expiry_ms)
+roan_entry *roan_entry_create_inline(roan_arena *arena, roan_slice key, size_t value_bytes, bool expires,
+                                     int64_t expiry_ms)
 {
     ROAN_ASSERT(value_bytes <= ROAN_INLINE_BYTES_MAX);
     roan_entry *entry = allocate(arena, roan_entry_bytes_for(key.bytes, expires, true, value_bytes),
@@ -164,7 +166,8 @@ roan_entry *roan_entry_create_inline(roan_arena *arena, roan_slice key, size_t v
     return entry;
 }
 
-roan_entry *roan_entry_create_string(roan_arena *arena, roan_slice key, roan_slice value, bool expires, int64_t expiry_ms)
+roan_entry *roan_entry_create_string(roan_arena *arena, roan_slice key, roan_slice value, bool expires,
+                                     int64_t expiry_ms)
 {
     int64_t integer;
     if (value.bytes <= 20 && roan_parse_i64(value, &integer))
@@ -214,7 +217,8 @@ bool roan_entry_overwrite_string(roan_entry *entry, roan_slice value, bool expir
 }
 
 /* A new entry with another front and the same value; the value slot or inline bytes are copied as they are. */
-static roan_entry *transplant(roan_arena *arena, const roan_entry *entry, roan_slice key, bool expires, int64_t expiry_ms)
+static roan_entry *transplant(roan_arena *arena, const roan_entry *entry, roan_slice key, bool expires,
+                              int64_t expiry_ms)
 {
     bool is_inline = roan_entry_is_inline(entry);
     roan_entry *moved =

@@ -1,12 +1,14 @@
 /* engine/entry.h: a key and what belongs to it, in one allocation.
  *
- *   | clock 24, type 4, encoding 4 | flags u8 | key u8 | value u16 |  [expiry i64]  [value slot 8]  [key u32]  key  value
+ *   | clock 24, type 4, encoding 4 | flags u8 | key u8 | value u16 |  [expiry i64]  [value slot 8]  [key u32]  key 
+ * value
  *    --------------------------- 8 bytes -----------------------    if EXPIRES    if not inline  if key=255
  *
  * An entry's memory comes from the arena of the table it is in, which whoever creates or frees it names (NULL: from the
- * allocator). A short string lives inline behind the key; a long one behind a pointer in the value slot, as every other type does;
- * a canonical integer is stored as a number in the value slot. The allocation is always exactly roan_entry_bytes()
- * long in the allocator's eyes, so an entry can be freed, or overwritten in place, without remembering its size.
+ * allocator). A short string lives inline behind the key; a long one behind a pointer in the value slot, as every
+ * other type does; a canonical integer is stored as a number in the value slot. The allocation is always exactly
+ * roan_entry_bytes() long in the allocator's eyes, so an entry can be freed, or overwritten in place, without
+ * remembering its size.
  *
  * Invariant 1: an INLINE string has value <= ROAN_INLINE_BYTES_MAX.   Checked by roan_entry_check().
  * Invariant 2: key u8 is 255 exactly when the long key length is stored.
@@ -148,15 +150,18 @@ static inline size_t roan_entry_bytes(const roan_entry *entry)
 /* `arena` below is that of the table the entry is for; NULL for none. */
 
 /* A new string entry holding `value` in its best encoding; clock 0. Never NULL. */
-roan_entry *roan_entry_create_string(roan_arena *arena, roan_slice key, roan_slice value, bool expires, int64_t expiry_ms);
+roan_entry *roan_entry_create_string(roan_arena *arena, roan_slice key, roan_slice value, bool expires,
+                                     int64_t expiry_ms);
 
 /* A new string entry with an INLINE value of that many bytes, which the caller fills in. */
-roan_entry *roan_entry_create_inline(roan_arena *arena, roan_slice key, size_t value_bytes, bool expires, int64_t expiry_ms);
+roan_entry *roan_entry_create_inline(roan_arena *arena, roan_slice key, size_t value_bytes, bool expires,
+                                     int64_t expiry_ms);
 
 /* A new entry whose value slot holds `pointer`, which it owns from now on. */
-roan_entry *roan_entry_create_pointer(roan_arena *arena, roan_slice key, roan_type type, unsigned encoding, void *pointer, bool expires,
+roan_entry *roan_entry_create_pointer(roan_arena *arena, roan_slice key, roan_type type, unsigned encoding,
+                                      void *pointer, bool expires, int64_t expiry_ms);
+roan_entry *roan_entry_create_integer(roan_arena *arena, roan_slice key, int64_t value, bool expires,
                                       int64_t expiry_ms);
-roan_entry *roan_entry_create_integer(roan_arena *arena, roan_slice key, int64_t value, bool expires, int64_t expiry_ms);
 
 /* Overwrites a string entry with another string where its allocation serves as it is; false: nothing was changed.
  * The expiry stays or goes as `expires` says. */

@@ -1,9 +1,10 @@
 /* engine/evict.c: clocks in entries, and evicting keys by policy until memory is within maxmemory.
  *
  * A victim is the best of SAMPLE_FACTOR times maxmemory-samples entries taken around a few random positions of a random
- * stripe; in hash order neighbours are as good as strangers, so the sample is a fair one. It takes the place of the pool of
- * good candidates that the reference keeps between evictions. A stripe with fewer entries is sampled together with the next
- * ones. Victims are deleted before the command takes its own stripes, one stripe at a time and only where it is free.
+ * stripe; in hash order neighbours are as good as strangers, so the sample is a fair one. It takes the place of the
+ * pool of good candidates that the reference keeps between evictions. A stripe with fewer entries is sampled together
+ * with the next ones. Victims are deleted before the command takes its own stripes, one stripe at a time and only
+ * where it is free.
  */
 #include "engine/evict.h"
 

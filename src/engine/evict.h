@@ -1,8 +1,8 @@
 /* engine/evict.h: which key has to go when memory is short, and the clock in each entry that tells.
  *
  * The 24 clock bits of an entry are seconds of last use (modulo 2^24) under LRU policies; under LFU policies 16 bits of
- * minutes at the last decrement and an 8-bit logarithmic counter, as in the reference, so OBJECT IDLETIME and OBJECT FREQ
- * mean the same. They are written at most once per tick, so reads of a hot key stay reads.
+ * minutes at the last decrement and an 8-bit logarithmic counter, as in the reference, so OBJECT IDLETIME and OBJECT
+ * FREQ mean the same. They are written at most once per tick, so reads of a hot key stay reads.
  */
 #pragma once
 
@@ -59,7 +59,8 @@ typedef enum roan_evict_result {
     ROAN_EVICT_FAILED,  /* over the limit and nothing can be evicted */
 } roan_evict_result;
 
-/* Evicts keys by the policy until memory is within maxmemory, for a bounded time. Inside the gate, holding no stripe. */
+/* Evicts keys by the policy until memory is within maxmemory, for a bounded time. Inside the gate, holding no
+ * stripe. */
 roan_evict_result roan_evict_to_limit(roan_lane *lane);
 
 /* Memory that counts against maxmemory, and whether it is over. */

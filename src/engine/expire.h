@@ -3,8 +3,8 @@
 
 #include "engine/engine.h"
 
-/* One round of active expiry over this lane's share of the stripes, for at most `budget_us`. Inside the gate, holding no
- * stripe. True when the budget ended before the work did. */
+/* One round of active expiry over this lane's share of the stripes, for at most `budget_us`. Inside the gate, holding
+ * no stripe. True when the budget ended before the work did. */
 bool roan_expire_cycle(roan_lane *lane, int64_t budget_us);
 
 /* The entry, already out of its table, has expired: counts, reports and frees it. Under its stripe. */

@@ -1,5 +1,5 @@
-/* engine/info.c: collecting numbers about clients, memory and times to live. Everything here walks what it reports on, so
- * nothing has to be counted while commands run. */
+/* engine/info.c: collecting numbers about clients, memory and times to live. Everything here walks what it reports
+ * on, so nothing has to be counted while commands run. */
 #include "engine/info.h"
 
 #include "base/macros.h"

@@ -1,4 +1,5 @@
-/* engine/keyspace.c: how command bodies find and change keys: hashing, lazy expiry, LRU/LFU touches, replacing in place.
+/* engine/keyspace.c: how command bodies find and change keys: hashing, lazy expiry, LRU/LFU touches, replacing in
+ * place.
  *
  * Every look-up passes locate(), which asserts in checked builds that the lane may touch the key's stripe.
  */
@@ -262,7 +263,8 @@ void roan_place_set_text(roan_call *call, roan_place *place, roan_slice value)
     }
     bool expires = place->entry != NULL && place->entry->flags & ROAN_ENTRY_EXPIRES;
     int64_t expiry_ms = expires ? roan_entry_expiry(place->entry) : 0;
-    roan_entry *entry = roan_entry_create_inline(roan_table_arena(place->table), place->name, value.bytes, expires, expiry_ms);
+    roan_entry *entry =
+        roan_entry_create_inline(roan_table_arena(place->table), place->name, value.bytes, expires, expiry_ms);
     if (value.bytes > 0)
         memcpy(roan_entry_inline(entry), value.data, value.bytes);
     roan_place_put(call, place, entry);
@@ -277,7 +279,8 @@ void roan_place_set_integer(roan_call *call, roan_place *place, int64_t value)
     }
     bool expires = entry != NULL && entry->flags & ROAN_ENTRY_EXPIRES;
     int64_t expiry_ms = expires ? roan_entry_expiry(entry) : 0;
-    roan_place_put(call, place, roan_entry_create_integer(roan_table_arena(place->table), place->name, value, expires, expiry_ms));
+    roan_place_put(call, place,
+                   roan_entry_create_integer(roan_table_arena(place->table), place->name, value, expires, expiry_ms));
 }
 
 void roan_place_store(roan_call *call, roan_place *place, roan_value value)
@@ -296,8 +299,8 @@ void roan_place_create(roan_call *call, roan_place *place, roan_type type, roan_
     if (expiry_ms == ROAN_EXPIRY_KEEP)
         expiry_ms = old != NULL && old->flags & ROAN_ENTRY_EXPIRES ? roan_entry_expiry(old) : ROAN_EXPIRY_NONE;
     roan_place_put(call, place,
-                   roan_entry_create_pointer(roan_table_arena(place->table), place->name, type, value.encoding, value.data,
-                                             expiry_ms != ROAN_EXPIRY_NONE, expiry_ms));
+                   roan_entry_create_pointer(roan_table_arena(place->table), place->name, type, value.encoding,
+                                             value.data, expiry_ms != ROAN_EXPIRY_NONE, expiry_ms));
 }
 
 /* Copies the first bytes of the old value and zeroes the rest. */
@@ -346,8 +349,9 @@ static char *resize_blob(roan_call *call, roan_place *place, size_t bytes)
     fill_resized(grown->data, bytes, old);
     grown->bytes = bytes;
     bool expires = entry != NULL && entry->flags & ROAN_ENTRY_EXPIRES;
-    roan_place_put(call, place, roan_entry_create_pointer(roan_table_arena(place->table), place->name, ROAN_TYPE_STRING, ROAN_STRING_BLOB, grown, expires,
-                                                          expires ? roan_entry_expiry(entry) : 0));
+    roan_place_put(call, place,
+                   roan_entry_create_pointer(roan_table_arena(place->table), place->name, ROAN_TYPE_STRING,
+                                             ROAN_STRING_BLOB, grown, expires, expires ? roan_entry_expiry(entry) : 0));
     return grown->data;
 }
 
@@ -365,7 +369,8 @@ char *roan_place_resize_string(roan_call *call, roan_place *place, size_t bytes)
     char scratch[ROAN_I64_TEXT_MAX];
     roan_slice old = entry == NULL ? roan_slice_make(NULL, 0) : roan_entry_string(entry, scratch);
     bool expires = entry != NULL && entry->flags & ROAN_ENTRY_EXPIRES;
-    roan_entry *resized = roan_entry_create_inline(roan_table_arena(place->table), place->name, bytes, expires, expires ? roan_entry_expiry(entry) : 0);
+    roan_entry *resized = roan_entry_create_inline(roan_table_arena(place->table), place->name, bytes, expires,
+                                                   expires ? roan_entry_expiry(entry) : 0);
     resized->encoding = ROAN_STRING_INLINE_RAW;
     fill_resized(roan_entry_inline(resized), bytes, old);
     roan_place_put(call, place, resized);

@@ -4,8 +4,8 @@
  * writes shut = 1 and then reads every inside. One of the two sees the other. Nobody waits for the gate while inside,
  * and who waits for the turn is outside, so no cycle exists.
  *
- * Parking: the lane sets its bit and the stripe's PARKED bit, then tries once more; a release that sees PARKED takes the
- * bits and mails those lanes. A release between the two is seen by the second try.
+ * Parking: the lane sets its bit and the stripe's PARKED bit, then tries once more; a release that sees PARKED takes
+ * the bits and mails those lanes. A release between the two is seen by the second try.
  */
 #include "engine/lock.h"
 
@@ -260,7 +260,8 @@ void roan_gate_let_in_script(roan_lane *lane, bool lets)
         pass_turn(lane->engine, ROAN_TURN_SCRIPT_YIELDS);
         return;
     }
-    while (!take_turn_from(gate, ROAN_TURN_SCRIPT_YIELDS, ROAN_TURN_SCRIPT)) { /* somebody has the gate and needs us outside */
+    while (!take_turn_from(gate, ROAN_TURN_SCRIPT_YIELDS,
+                           ROAN_TURN_SCRIPT)) { /* somebody has the gate and needs us outside */
         roan_gate_leave(lane);
         wait_for_turn(lane->engine, ROAN_TURN_GATE_IN_SCRIPT);
         roan_gate_enter(lane);

@@ -4,11 +4,11 @@
  * outside and keeps it there: whoever holds the gate may touch anything, sessions and connections of other lanes
  * included. Lanes look at the gate between commands.
  *
- * Turn: one lane at a time may shut the gate or run a script. A script keeps the turn while other lanes go on: it holds the
- * stripes it has touched (it waits for them while it holds others, which nobody else does, so that this ends) and, when a
- * command of it must be alone, shuts the gate itself. Who finds a script running gives up and parks; the end of the turn
- * wakes it. While a script that overruns lets its lane serve others (engine/script), commands that must be alone may have
- * the gate although the turn is the script's: then they are none that touch keys.
+ * Turn: one lane at a time may shut the gate or run a script. A script keeps the turn while other lanes go on: it
+ * holds the stripes it has touched (it waits for them while it holds others, which nobody else does, so that this
+ * ends) and, when a command of it must be alone, shuts the gate itself. Who finds a script running gives up and
+ * parks; the end of the turn wakes it. While a script that overruns lets its lane serve others (engine/script),
+ * commands that must be alone may have the gate although the turn is the script's: then they are none that touch keys.
  *
  * Stripe: a lock for the keys whose cluster slot has the stripe's low bits. Nobody waits long for one: try, spin for
  * about a microsecond, then give everything back and park the session; the holder's release sends the lanes that
@@ -32,7 +32,7 @@ typedef struct roan_stripe {
     _Alignas(ROAN_CACHE_LINE) _Atomic uint32_t state; /* bit 0: held; bit 1: somebody parked here */
     _Atomic uint32_t holder;                          /* lane index + 1, for the held-stripe assertion */
     _Atomic uint64_t parked_lanes;                    /* lanes to tell at the next release, by bit */
-    struct roan_waiters *waiters;                     /* who waits for keys of the stripe, engine/blocking.h; NULL: nobody yet */
+    struct roan_waiters *waiters; /* who waits for keys of the stripe, engine/blocking.h; NULL: nobody yet */
     _Atomic uint32_t watched_keys;                    /* see engine/watch.h */
     _Atomic uint32_t tracked_keys;                    /* how many `tracked` has, see engine/tracking.h */
     struct roan_tracked *tracked;                     /* NULL: none yet */
@@ -87,12 +87,14 @@ void roan_script_turn_release(roan_lane *lane);
 void roan_gate_shut_in_script(roan_lane *lane);
 void roan_gate_open_in_script(roan_lane *lane);
 
-/* The script lets commands that must be alone have the gate, or does no longer. Of its lane, at a point where it may. */
+/* The script lets commands that must be alone have the gate, or does no longer. Of its lane, at a point where it
+ * may. */
 void roan_gate_let_in_script(roan_lane *lane, bool lets);
 /* This lane runs a script. */
 bool roan_script_turn_is_mine(const roan_lane *lane);
 
-/* The lane whose thread runs this: the given one (the caller's or that of an object it may touch), or the one that is alone. */
+/* The lane whose thread runs this: the given one (the caller's or that of an object it may touch), or the one that
+ * is alone. */
 roan_lane *roan_gate_running_lane(roan_lane *lane);
 /* False: it is full. */
 bool roan_lock_set_add(roan_lock_set *set, uint32_t stripe);

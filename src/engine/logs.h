@@ -24,13 +24,14 @@ static inline void roan_logs_note(roan_call *call, uint64_t ns, size_t request_b
 {
     const roan_config *config = &call->engine->config;
     const int64_t *threshold = config->commandlog_threshold;
-    if (ROAN_UNLIKELY((threshold[ROAN_COMMANDLOG_SLOW] >= 0 && ns >= (uint64_t)threshold[ROAN_COMMANDLOG_SLOW] * 1000) ||
-                      (threshold[ROAN_COMMANDLOG_LARGE_REQUEST] >= 0 &&
-                       request_bytes >= (uint64_t)threshold[ROAN_COMMANDLOG_LARGE_REQUEST]) ||
-                      (threshold[ROAN_COMMANDLOG_LARGE_REPLY] >= 0 &&
-                       reply_bytes >= (uint64_t)threshold[ROAN_COMMANDLOG_LARGE_REPLY]) ||
-                      (config->latency_monitor_threshold_ms > 0 &&
-                       ns >= (uint64_t)config->latency_monitor_threshold_ms * 1000000)))
+    if (ROAN_UNLIKELY(
+            (threshold[ROAN_COMMANDLOG_SLOW] >= 0 && ns >= (uint64_t)threshold[ROAN_COMMANDLOG_SLOW] * 1000) ||
+            (threshold[ROAN_COMMANDLOG_LARGE_REQUEST] >= 0 &&
+             request_bytes >= (uint64_t)threshold[ROAN_COMMANDLOG_LARGE_REQUEST]) ||
+            (threshold[ROAN_COMMANDLOG_LARGE_REPLY] >= 0 &&
+             reply_bytes >= (uint64_t)threshold[ROAN_COMMANDLOG_LARGE_REPLY]) ||
+            (config->latency_monitor_threshold_ms > 0 &&
+             ns >= (uint64_t)config->latency_monitor_threshold_ms * 1000000)))
         roan_logs_note_slowly(call, ns, request_bytes, reply_bytes);
 }
 

@@ -1,5 +1,5 @@
-/* engine/monitor.c: one line per command to every monitoring session: appended directly for sessions of this lane, by mail
- * for those of others. A lane's mailbox is first in, first out, which keeps the order. */
+/* engine/monitor.c: one line per command to every monitoring session: appended directly for sessions of this lane, by
+ * mail for those of others. A lane's mailbox is first in, first out, which keeps the order. */
 #include "engine/monitor.h"
 
 #include "base/macros.h"

@@ -1,7 +1,7 @@
 /* engine/options_users.c: `user NAME RULE ...` lines of configuration files.
  *
- * The lines are kept as text, words separated by single spaces, passwords as their hashes; roan_acl_create makes users of
- * them when all options are known. What is wrong with a rule is told while its line is at hand.
+ * The lines are kept as text, words separated by single spaces, passwords as their hashes; roan_acl_create makes
+ * users of them when all options are known. What is wrong with a rule is told while its line is at hand.
  */
 #include "engine/acl_user.h"
 #include "engine/options_rows.h"
@@ -21,7 +21,8 @@ static bool has_user(const char *lines, roan_slice name)
     return false;
 }
 
-/* Tries the rules on a user. As a new user may begin with all channels or none, only what is wrong with both is wrong. */
+/* Tries the rules on a user. As a new user may begin with all channels or none, only what is wrong with both is
+ * wrong. */
 static roan_status check_rules(const roan_acl_texts *rules, bool all_channels, roan_error *reterr)
 {
     roan_acl_user *user = roan_acl_user_create(ROAN_LITERAL("x"), all_channels);

@@ -175,8 +175,8 @@ bool roan_pubsub_subscribe(roan_session *session, roan_topic_kind kind, roan_sli
     return true;
 }
 
-/* First nothing more is sent here because of it, then what was sent is delivered, then it is gone: whoever published has
- * counted it. */
+/* First nothing more is sent here because of it, then what was sent is delivered, then it is gone: whoever published
+ * has counted it. */
 static void leave_topic(subscription *left)
 {
     const lane_topic *topic = left->topic;
@@ -298,7 +298,8 @@ static size_t deliver_to_topic(roan_lane *lane, const lane_topic *topic, uint64_
 
 static size_t deliver_to_channel(roan_lane *lane, const pubsub_message *message)
 {
-    static const roan_slice words[] = {ROAN_LITERAL("*3\r\n$7\r\nmessage\r\n"), ROAN_LITERAL("*3\r\n$8\r\nsmessage\r\n")};
+    static const roan_slice words[] = {ROAN_LITERAL("*3\r\n$7\r\nmessage\r\n"),
+                                       ROAN_LITERAL("*3\r\n$8\r\nsmessage\r\n")};
     roan_lane_pubsub *pubsub = lane->pubsub;
     const lane_topic *topic = find_topic(pubsub, message->kind, message->channel, message->hash);
     if (topic == NULL)
@@ -424,7 +425,8 @@ void roan_pubsub_mail(roan_lane *running, roan_lane *to, roan_mail *mail)
 size_t roan_publish(roan_lane *lane, roan_topic_kind kind, roan_slice channel, roan_slice text)
 {
     roan_engine *engine = lane->engine;
-    pubsub_message published = {.kind = kind, .hash = roan_topic_hash(engine, kind, channel), .channel = channel, .text = text};
+    pubsub_message published = {
+        .kind = kind, .hash = roan_topic_hash(engine, kind, channel), .channel = channel, .text = text};
     if (engine->lane_count == 1) {
         published.channel_epoch = published.pattern_epoch = ROAN_EPOCH_NEVER - 1;
         return deliver(lane, &published);

@@ -2,9 +2,9 @@
  *
  *   publish ─► topics: which lanes? ─► one mail for each, all of them share one message ─► the lane's own subscribers
  *
- * A lane knows the subscriptions of its sessions, without locks; all lanes together know which lanes have subscribers of a
- * topic (engine/topics.h). Mailboxes are first in, first out, and the lane of the publisher is no exception, so all
- * subscribers of a channel see its messages in the same order. With one lane there is no mail: publishing delivers.
+ * A lane knows the subscriptions of its sessions, without locks; all lanes together know which lanes have subscribers
+ * of a topic (engine/topics.h). Mailboxes are first in, first out, and the lane of the publisher is no exception, so
+ * all subscribers of a channel see its messages in the same order. With one lane there is no mail: publishing delivers.
  *
  * A subscriber cannot tell the difference: before his command runs, and before a subscription ends, his lane looks into
  * its mailbox. What he causes to be sent to himself comes behind the reply to his command.
@@ -30,7 +30,8 @@ size_t roan_pubsub_count(const roan_session *session, roan_topic_kind kind);
 /* The name of its oldest subscription; it has one, and the name is valid as long. */
 roan_slice roan_pubsub_first(const roan_session *session, roan_topic_kind kind);
 
-/* Visits the names of its subscriptions of a kind, oldest first, until `visit` returns false. Own lane, or gate shut. */
+/* Visits the names of its subscriptions of a kind, oldest first, until `visit` returns false. Own lane, or gate
+ * shut. */
 void roan_pubsub_visit(const roan_session *session, roan_topic_kind kind,
                        bool (*visit)(void *context, roan_slice name), void *context);
 
@@ -54,8 +55,8 @@ static inline void roan_pubsub_deliver(roan_lane *lane)
 /* Sends something that is delivered in order with messages: mail->deliver gets the lane. Any lane. */
 void roan_pubsub_mail(roan_lane *running, roan_lane *to, roan_mail *mail);
 
-/* A session's command runs: from _begin to _end, what is pushed to the session waits behind its reply. Nested: a command
- * may serve another session's. Needed when the session has subscriptions or wants no replies. */
+/* A session's command runs: from _begin to _end, what is pushed to the session waits behind its reply. Nested: a
+ * command may serve another session's. Needed when the session has subscriptions or wants no replies. */
 typedef struct roan_talk {
     roan_session *outer;
     roan_out outer_pushes, *outer_out;
@@ -67,6 +68,6 @@ void roan_talk_end(roan_session *session, roan_talk *talk);
 /* What was pushed so far stands before the reply, which has not begun. */
 void roan_talk_flush(roan_session *session);
 
-/* Where to confirm subscriptions: that is done even for who wants no replies (then a talk is on). Messages may stand among
- * the confirmations, unless these are part of something larger. */
+/* Where to confirm subscriptions: that is done even for who wants no replies (then a talk is on). Messages may stand
+ * among the confirmations, unless these are part of something larger. */
 roan_out *roan_pubsub_confirmations(roan_call *call);

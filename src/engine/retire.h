@@ -1,8 +1,8 @@
 /* engine/retire.h: memory that other lanes may still be looking at is freed when all of them have looked away.
  *
- * Prefetching reads directories and segments of tables without their stripes. What is unlinked from a table goes here with
- * the number of the current epoch; a lane notes the epoch whenever it enters the gate. Memory of epoch e is free once
- * every lane is outside or has entered in a later epoch.
+ * Prefetching reads directories and segments of tables without their stripes. What is unlinked from a table goes here
+ * with the number of the current epoch; a lane notes the epoch whenever it enters the gate. Memory of epoch e is free
+ * once every lane is outside or has entered in a later epoch.
  */
 #pragma once
 

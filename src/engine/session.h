@@ -49,7 +49,12 @@ typedef struct roan_session_ops {
     void (*resume)(roan_session *session);
 } roan_session_ops;
 
-typedef enum roan_reply_mode { ROAN_REPLY_ON, ROAN_REPLY_OFF, ROAN_REPLY_SKIP_NEXT, ROAN_REPLY_SKIP_THIS } roan_reply_mode;
+typedef enum roan_reply_mode {
+    ROAN_REPLY_ON,
+    ROAN_REPLY_OFF,
+    ROAN_REPLY_SKIP_NEXT,
+    ROAN_REPLY_SKIP_THIS
+} roan_reply_mode;
 
 /* What makes a session unlike others: dispatch looks closer at every command while one of these is set. */
 enum {
@@ -60,7 +65,12 @@ enum {
     ROAN_MODE_RESTRICTED = 16, /* its user may not do everything */
 };
 
-typedef enum roan_unblock_reason { ROAN_UNBLOCK_TIMEOUT, ROAN_UNBLOCK_ERROR, ROAN_UNBLOCK_SERVED, ROAN_UNBLOCK_CLOSED } roan_unblock_reason;
+typedef enum roan_unblock_reason {
+    ROAN_UNBLOCK_TIMEOUT,
+    ROAN_UNBLOCK_ERROR,
+    ROAN_UNBLOCK_SERVED,
+    ROAN_UNBLOCK_CLOSED
+} roan_unblock_reason;
 
 /* Answers for a blocked session when its waiting ends. Runs on its lane (or with the gate shut). */
 typedef void (*roan_unblock_fn)(roan_session *session, roan_unblock_reason reason);

@@ -139,7 +139,8 @@ void roan_stats_record_error(roan_stats *stats, roan_slice text)
 {
     const char *space = text.bytes > 0 ? memchr(text.data, ' ', text.bytes) : NULL;
     size_t bytes = space != NULL ? (size_t)(space - text.data) : text.bytes;
-    roan_error_stat *error = find_error(stats, roan_slice_make(text.data, ROAN_MIN(bytes, sizeof stats->errors->name - 1)));
+    roan_error_stat *error =
+        find_error(stats, roan_slice_make(text.data, ROAN_MIN(bytes, sizeof stats->errors->name - 1)));
     if (error != NULL)
         error->count++;
     stats->error_replies++;

@@ -182,7 +182,8 @@ static void add_patterns(roan_topics *topics, roan_slice channel, roan_audience 
 {
     lock_patterns(topics, false);
     const roan_hash_set *patterns = &topics->patterns;
-    for (roan_hash_node *node = roan_hash_set_walk(patterns, NULL); node != NULL; node = roan_hash_set_walk(patterns, node)) {
+    for (roan_hash_node *node = roan_hash_set_walk(patterns, NULL); node != NULL;
+         node = roan_hash_set_walk(patterns, node)) {
         const topic *pattern = (const topic *)node;
         if (!roan_glob_match(roan_slice_make(pattern->name, pattern->bytes), channel, false))
             continue;

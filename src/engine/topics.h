@@ -1,18 +1,24 @@
 /* engine/topics.h: which lanes have subscribers of a channel or pattern, for all lanes to ask.
  *
- * Channels are spread over shards by their hash, each with a lock; patterns have one lock for all. These locks are leaves:
- * taken after stripes, held for a few look-ups. Whoever publishes keeps the lock of the channel's shard until his message
- * is in all mailboxes: that gives every channel one order. Who the subscribers are, each lane knows for itself
- * (engine/pubsub.h).
+ * Channels are spread over shards by their hash, each with a lock; patterns have one lock for all. These locks are
+ * leaves: taken after stripes, held for a few look-ups. Whoever publishes keeps the lock of the channel's shard until
+ * his message is in all mailboxes: that gives every channel one order. Who the subscribers are, each lane knows for
+ * itself (engine/pubsub.h).
  *
- * Epochs tell what comes first: one begins with every subscription and with the end of every one. A message carries those
- * in which it was published, so that it goes to exactly those who were counted then, however long it was on its way.
+ * Epochs tell what comes first: one begins with every subscription and with the end of every one. A message carries
+ * those in which it was published, so that it goes to exactly those who were counted then, however long it was on its
+ * way.
  */
 #pragma once
 
 #include "engine/engine.h"
 
-typedef enum roan_topic_kind { ROAN_TOPIC_CHANNEL, ROAN_TOPIC_SHARD_CHANNEL, ROAN_TOPIC_PATTERN, ROAN_TOPIC_KIND_COUNT } roan_topic_kind;
+typedef enum roan_topic_kind {
+    ROAN_TOPIC_CHANNEL,
+    ROAN_TOPIC_SHARD_CHANNEL,
+    ROAN_TOPIC_PATTERN,
+    ROAN_TOPIC_KIND_COUNT
+} roan_topic_kind;
 
 typedef struct roan_topics roan_topics;
 

@@ -5,9 +5,10 @@
  *   change ─► engine/broadcast.h                          (BCAST mode)
  *
  * Why nobody reads what is stale once he was told: a key is recorded under its stripe by the command that reads it,
- * after its reply was written; a change under the same stripe takes the record out and mails the news before it lets go.
- * The mail is opened by the receiver's lane between two commands, so the news stand behind every reply that was made before
- * the change. News that come too late or twice do no harm. As in the reference, names count and not databases.
+ * after its reply was written; a change under the same stripe takes the record out and mails the news before it lets
+ * go. The mail is opened by the receiver's lane between two commands, so the news stand behind every reply that was
+ * made before the change. News that come too late or twice do no harm. As in the reference, names count and not
+ * databases.
  *
  * A tracker is what others may know of a session. It outlives the session: tables and mails refer to it. Its settings
  * change with the gate shut, after all mail was opened; that it is gone, at any time.

@@ -5,7 +5,8 @@
  *   session ─► watcher ─► watch ─► watch ...        the watches of a session
  *
  * Invariant 1: a watched_key exists exactly while somebody watches it, and is counted in its stripe.
- * Invariant 2: lists of a key and `was_expired` change under the shard's lock; `was_expired` also under the key's stripe.
+ * Invariant 2: lists of a key and `was_expired` change under the shard's lock; `was_expired` also under the key's
+ * stripe.
  *              A session's list belongs to its lane.
  */
 #include "engine/watch.h"
@@ -106,7 +107,8 @@ static watched_key *find_key(const shard *in, unsigned db, roan_slice name, uint
     return NULL;
 }
 
-static watched_key *add_key(roan_engine *engine, shard *to, unsigned db, roan_slice name, uint64_t hash, uint32_t stripe)
+static watched_key *add_key(roan_engine *engine, shard *to, unsigned db, roan_slice name, uint64_t hash,
+                            uint32_t stripe)
 {
     watched_key *key = roan_alloc(sizeof *key + name.bytes);
     *key = (watched_key){.stripe = stripe, .db = db, .bytes = name.bytes};
@@ -249,7 +251,8 @@ size_t roan_watches_count(const roan_engine *engine)
     size_t count = 0;
     for (unsigned i = 0; i < engine->watches->shard_count; i++) {
         const roan_hash_set *keys = &engine->watches->shards[i].keys;
-        for (roan_hash_node *node = roan_hash_set_walk(keys, NULL); node != NULL; node = roan_hash_set_walk(keys, node)) {
+        for (roan_hash_node *node = roan_hash_set_walk(keys, NULL); node != NULL;
+             node = roan_hash_set_walk(keys, node)) {
             const watch *w = ((const watched_key *)node)->watches;
             while (w != NULL && atomic_load_explicit(&w->watcher->is_touched, memory_order_relaxed))
                 w = w->next;
@@ -266,7 +269,8 @@ static void raise_flag(const watch *w)
     atomic_store_explicit(&w->watcher->is_touched, true, memory_order_relaxed); /* EXEC sees it under our stripe */
 }
 
-void roan_watch_touch(roan_engine *engine, const roan_db *db, roan_slice name, uint64_t hash, uint32_t stripe, bool is_gone)
+void roan_watch_touch(roan_engine *engine, const roan_db *db, roan_slice name, uint64_t hash, uint32_t stripe,
+                      bool is_gone)
 {
     shard *in = lock_shard(engine, stripe);
     watched_key *key = find_key(in, db->number, name, hash);
@@ -298,7 +302,8 @@ void roan_watch_touch_db(roan_engine *engine, const roan_db *emptied, const roan
 {
     for (unsigned i = 0; i < engine->watches->shard_count; i++) {
         const roan_hash_set *keys = &engine->watches->shards[i].keys;
-        for (roan_hash_node *node = roan_hash_set_walk(keys, NULL); node != NULL; node = roan_hash_set_walk(keys, node)) {
+        for (roan_hash_node *node = roan_hash_set_walk(keys, NULL); node != NULL;
+             node = roan_hash_set_walk(keys, node)) {
             watched_key *key = (watched_key *)node;
             if (key->db == emptied->number)
                 replace_key(key, peek(emptied, key), replaced_by == NULL ? NULL : peek(replaced_by, key), now_ms);

@@ -50,7 +50,8 @@ static inline bool roan_stripe_is_watched(const roan_engine *engine, uint32_t st
 }
 
 /* The key was changed, or deleted (is_gone). Its stripe is held. */
-void roan_watch_touch(roan_engine *engine, const roan_db *db, roan_slice name, uint64_t hash, uint32_t stripe, bool is_gone);
+void roan_watch_touch(roan_engine *engine, const roan_db *db, roan_slice name, uint64_t hash, uint32_t stripe,
+                      bool is_gone);
 
 /* All keys of the database are about to be deleted, or to be replaced by those of another. The gate is shut. */
 void roan_watch_touch_db(roan_engine *engine, const roan_db *emptied, const roan_db *replaced_by, int64_t now_ms);

@@ -1,4 +1,5 @@
-/* server/apply.h: what CONFIG SET does besides storing values: the rows' apply hooks for options that touch the process. */
+/* server/apply.h: what CONFIG SET does besides storing values: the rows' apply hooks for options that touch the
+ * process. */
 #pragma once
 
 #include "server/server.h"

@@ -8,7 +8,8 @@
 
 static void set_counted(roan_connection *connection, size_t bytes)
 {
-    atomic_fetch_add_explicit(&connection->worker->client_bytes, bytes - connection->counted_bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&connection->worker->client_bytes, bytes - connection->counted_bytes,
+                              memory_order_relaxed);
     connection->counted_bytes = bytes;
 }
 

@@ -1,9 +1,9 @@
 /* server/client_memory.h: maxmemory-clients: what connections hold in memory, together, has a limit.
  *
- * While the limit is set every worker keeps the sum over its connections: a connection is counted anew when it keeps input
- * or output back, and all of them at each sweep. A worker that sees the sum of all workers above the limit shuts the gate,
- * counts exactly, and closes the largest connections until the rest is within it; CLIENT NO-EVICT exempts. Without a limit
- * nothing is counted.
+ * While the limit is set every worker keeps the sum over its connections: a connection is counted anew when it keeps
+ * input or output back, and all of them at each sweep. A worker that sees the sum of all workers above the limit
+ * shuts the gate, counts exactly, and closes the largest connections until the rest is within it; CLIENT NO-EVICT
+ * exempts. Without a limit nothing is counted.
  */
 #pragma once
 

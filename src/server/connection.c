@@ -1,7 +1,8 @@
-/* server/connection.c: see connection.h. Input: parse, gather into the worker's batch, keep what cannot run yet. Output:
- * hand chunks to the loop, watch the limits, close when it is time.
+/* server/connection.c: see connection.h. Input: parse, gather into the worker's batch, keep what cannot run yet.
+ * Output: hand chunks to the loop, watch the limits, close when it is time.
  *
- * Invariant 1: bytes of a connection are executed in order: nothing of it is parsed while it is blocked or held, and what
+ * Invariant 1: bytes of a connection are executed in order: nothing of it is parsed while it is blocked or held, and
+ * what
  *              was parsed ahead goes back to `query` when an earlier request stops it.
  * Invariant 2: the loop holds at most one send of a connection.
  */
@@ -239,7 +240,8 @@ static void protocol_error(roan_connection *connection, roan_slice text)
     roan_session_close(session, true);
 }
 
-static void add_to_batch(roan_connection *connection, const roan_slice *argv, size_t argc, const char *start, const char *end)
+static void add_to_batch(roan_connection *connection, const roan_slice *argv, size_t argc, const char *start,
+                         const char *end)
 {
     roan_worker *worker = connection->worker;
     roan_batch_item *item = &worker->items[worker->item_count++];
@@ -453,8 +455,9 @@ static void shrink_query(roan_connection *connection, size_t room)
     connection->query_at = 0;
 }
 
-/* `reply_room` is what the reference would hold as the connection's own reply buffer: it follows the peak of the replies
- * up at once and down by halves. Ours come from the lane's pool and go back there; the number is for CLIENT LIST. */
+/* `reply_room` is what the reference would hold as the connection's own reply buffer: it follows the peak of the
+ * replies up at once and down by halves. Ours come from the lane's pool and go back there; the number is for CLIENT
+ * LIST. */
 static uint32_t reply_room(const roan_connection *connection)
 {
     uint32_t room = connection->reply_room;
@@ -551,9 +554,10 @@ static void output_limit_reached(roan_connection *connection)
 {
     roan_worker *worker = connection->worker;
     worker->lane->stats->client_output_limit_disconnections++;
-    roan_log_write(&worker->server->log, ROAN_LOG_WARNING,
-                   "Closing a client whose unread replies are over client-output-buffer-limit: id=%llu addr=%s bytes=%zu",
-                   (unsigned long long)connection->session.id, connection->peer, roan_connection_output_bytes(connection));
+    roan_log_write(
+        &worker->server->log, ROAN_LOG_WARNING,
+        "Closing a client whose unread replies are over client-output-buffer-limit: id=%llu addr=%s bytes=%zu",
+        (unsigned long long)connection->session.id, connection->peer, roan_connection_output_bytes(connection));
     roan_connection_close_now(connection);
 }
 
@@ -563,9 +567,9 @@ static bool output_may_be_over_limit(const roan_connection *connection)
     return connection->session.out.sealed_bytes > 0 || connection->sending != NULL;
 }
 
-/* ops->output_ready: what is pushed to a client that does not read must not grow until the end of the round, so the limits
- * are looked at now, and acted upon later: this may run on another thread with the gate shut. The worker's own round ends
- * with sending what is dirty; only another one's has to be woken. */
+/* ops->output_ready: what is pushed to a client that does not read must not grow until the end of the round, so the
+ * limits are looked at now, and acted upon later: this may run on another thread with the gate shut. The worker's own
+ * round ends with sending what is dirty; only another one's has to be woken. */
 static void op_output_ready(roan_session *session)
 {
     roan_connection *connection = roan_connection_of_session(session);

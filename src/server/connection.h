@@ -1,7 +1,7 @@
 /* server/connection.h: a network client: a session, a socket, unread input, output on its way.
  *
- * Belongs to one worker. Input arrives in the loop's buffers and is parsed in place; only what cannot be executed yet is
- * copied to `query`. Output is built by the session into chunks, of which one run is handed to the loop at a time.
+ * Belongs to one worker. Input arrives in the loop's buffers and is parsed in place; only what cannot be executed yet
+ * is copied to `query`. Output is built by the session into chunks, of which one run is handed to the loop at a time.
  *
  *   open --close(after replies)--> draining --all sent--> closing --CLOSED--> freed
  *        \--close(at once) or error---------------------> closing

@@ -107,7 +107,8 @@ void roan_crash_watch(const char *path, bool is_enabled)
     ROAN_IGNORE(backtrace(frames, 1)); /* loads the stack walker */
     if (is_enabled && strlen(path) < sizeof log_path)
         memcpy(log_path, path, strlen(path) + 1);
-    struct sigaction watch = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER};
+    struct sigaction watch = {.sa_sigaction = on_crash,
+                              .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER};
     struct sigaction leave = {.sa_handler = SIG_DFL}, now;
     for (size_t i = 0; i < ROAN_COUNT_OF(signals); i++) {
         ROAN_ASSERT(sigaction(signals[i].number, NULL, &now) == 0);

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 
 /* From now on SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT are reported to the file (absolute path; "": standard output)
- * before they take their usual effect. For the whole process; again with is_enabled false to end it. Signals that somebody
- * else handles (a sanitizer) are left alone. */
+ * before they take their usual effect. For the whole process; again with is_enabled false to end it. Signals that
+ * somebody else handles (a sanitizer) are left alone. */
 void roan_crash_watch(const char *log_path, bool is_enabled);
 
 /* Lets the calling thread report that its stack overflowed. Pair with roan_crash_leave_thread at its end. */

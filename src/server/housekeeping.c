@@ -18,7 +18,8 @@ static void sweep_connection(roan_worker *worker, roan_connection *connection)
     int64_t idle_ms = worker->lane->now_ms - session->last_command_ms;
     if (connection->is_closing)
         return;
-    bool may_idle = session->modes & (ROAN_MODE_MONITOR | ROAN_MODE_SUBSCRIBED) || session->is_blocked || session->is_paused;
+    bool may_idle =
+        session->modes & (ROAN_MODE_MONITOR | ROAN_MODE_SUBSCRIBED) || session->is_blocked || session->is_paused;
     if (config->timeout_s > 0 && !may_idle && idle_ms > config->timeout_s * 1000) {
         roan_log_write(&worker->server->log, ROAN_LOG_VERBOSE, "Closing idle client");
         roan_connection_close_now(connection);

@@ -3,8 +3,8 @@
 
 #include "server/server.h"
 
-/* A few times a second: closes idle connections (timeout), applies output limits that depend on time, evicts the largest
- * clients when their memory is over maxmemory-clients. Inside the gate. */
+/* A few times a second: closes idle connections (timeout), applies output limits that depend on time, evicts the
+ * largest clients when their memory is over maxmemory-clients. Inside the gate. */
 void roan_worker_sweep(roan_worker *worker);
 
 /* The server stops: sends what is still to be sent for a short while, then closes all connections. Inside the gate. */

@@ -1,7 +1,7 @@
 /* server/listeners.c: opening and exchanging the sockets that `bind`, `port` and `unixsocket` ask for, all or none.
  *
- * A change opens what is new first. Where the kernel refuses because an old socket is in the way (`*` after 127.0.0.1 on
- * the same port), the sockets that are to go are shut down and it is tried once more: shutdown(2) ends listening but
+ * A change opens what is new first. Where the kernel refuses because an old socket is in the way (`*` after 127.0.0.1
+ * on the same port), the sockets that are to go are shut down and it is tried once more: shutdown(2) ends listening but
  * keeps the descriptor bound, so that listen(2) alone brings it back when the change fails after all or is undone. It
  * also takes effect at once, while the loop, which may hold an accept in flight, lets go of the socket only in its next
  * turn.
@@ -98,10 +98,11 @@ static roan_status describe_failure(const char *address, const roan_config *conf
                              "another port (--port N)",
                              address, (long long)config->port)
         : problem->os_errno == EACCES
-            ? roan_error_set(reterr, problem->code,
-                             "cannot listen on '%s' port %lld: permission denied; ports below 1024 are for root, choose "
-                             "another one (--port N)",
-                             address, (long long)config->port)
+            ? roan_error_set(
+                  reterr, problem->code,
+                  "cannot listen on '%s' port %lld: permission denied; ports below 1024 are for root, choose "
+                  "another one (--port N)",
+                  address, (long long)config->port)
             : roan_error_set(reterr, problem->code, "cannot listen: %s", problem->text);
     if (reterr != NULL)
         reterr->os_errno = problem->os_errno;
@@ -196,7 +197,8 @@ static roan_status want_unix(roan_listeners *listeners, const roan_config *confi
     if (status != ROAN_OK)
         return roan_error_set(reterr, status, "cannot listen on unixsocket '%s': %s%s", config->unixsocket,
                               problem.os_errno != 0 ? strerror(problem.os_errno) : problem.text,
-                              problem.os_errno == EADDRINUSE ? "; another server listens on it, or it is no socket" : "");
+                              problem.os_errno == EADDRINUSE ? "; another server listens on it, or it is no socket"
+                                                             : "");
     char path[PATH_MAX]; /* `dir` may change before it is removed */
     bool is_absolute = config->unixsocket[0] == '/';
     snprintf(path, sizeof path, "%s%s%s", is_absolute ? "" : config->dir, is_absolute ? "" : "/", config->unixsocket);

@@ -1,4 +1,5 @@
-/* server/log.c: see log.h. A line goes out in one write(2), so that lines of several processes on one file stay whole. */
+/* server/log.c: see log.h. A line goes out in one write(2), so that lines of several processes on one file stay
+ * whole. */
 #include "server/log.h"
 
 #include "base/alloc.h"

@@ -1,4 +1,5 @@
-/* server/main.c: `roan server`: read the configuration, listen, serve until a signal or SHUTDOWN, exit with its code. */
+/* server/main.c: `roan server`: read the configuration, listen, serve until a signal or SHUTDOWN, exit with its
+ * code. */
 #include "roan/server.h"
 
 #include "base/macros.h"

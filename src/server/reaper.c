@@ -54,8 +54,8 @@ static reaper_job *next_job(roan_reaper *reaper)
     return job;
 }
 
-/* Freeing millions of elements must not take the processor from a worker on the same core; but when all are busy it still
- * needs a share (about a tenth), or memory would not come back. */
+/* Freeing millions of elements must not take the processor from a worker on the same core; but when all are busy it
+ * still needs a share (about a tenth), or memory would not come back. */
 static void be_nice(void)
 {
     ROAN_IGNORE(setpriority(PRIO_PROCESS, (id_t)gettid(), REAPER_NICENESS)); /* a wish */

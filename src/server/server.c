@@ -1,4 +1,5 @@
-/* server/server.c: building a server from a configuration, its listeners, its threads, and what the engine asks of it. */
+/* server/server.c: building a server from a configuration, its listeners, its threads, and what the engine asks of
+ * it. */
 #include "server/server.h"
 
 #include "base/macros.h"

@@ -1,9 +1,10 @@
-/* sim_engine.c: an engine with several lanes on one thread. A scheduler decides by seed which lane goes on whenever one is at
- * a point where another could come in between (engine.h, roan_at_point): taking stripes, parking, shutting the gate, in the
- * middle of a transaction, while a waiter is served. Time is virtual.
+/* sim_engine.c: an engine with several lanes on one thread. A scheduler decides by seed which lane goes on whenever
+ * one is at a point where another could come in between (engine.h, roan_at_point): taking stripes, parking, shutting
+ * the gate, in the middle of a transaction, while a waiter is served. Time is virtual.
  *
  * What is said of every run:
- * - The answers are those of a twin with one lane which gets the same requests in the order in which they began under their
+ * - The answers are those of a twin with one lane which gets the same requests in the order in which they began under
+ * their
  *   locks; where somebody waits there, somebody waits here (nobody is forgotten), and all that he gets is the same.
  * - The data are the twin's, and those of a replica that repeats the effects.
  * - It ends: no lane waits for ever, and what was counted comes back to nothing.
@@ -137,10 +138,11 @@ static void compare_reply(simulation *sim, const client *real, unsigned index, c
 {
     const request *r = &real->requests[index];
     if (r->reply == NULL)
-        give_up(sim, "client %u waits for ever with '%s', but in order it gets\n%s", real->number, r->line, twin->reply);
-    if (r->bytes != twin->bytes || memcmp(r->reply, twin->reply, r->bytes) != 0)
-        give_up(sim, "client %u, request %u '%s' is answered\n%sbut in order\n%s", real->number, index, r->line, r->reply,
+        give_up(sim, "client %u waits for ever with '%s', but in order it gets\n%s", real->number, r->line,
                 twin->reply);
+    if (r->bytes != twin->bytes || memcmp(r->reply, twin->reply, r->bytes) != 0)
+        give_up(sim, "client %u, request %u '%s' is answered\n%sbut in order\n%s", real->number, index, r->line,
+                r->reply, twin->reply);
 }
 
 /* The request is answered: the next one may follow. */
@@ -212,7 +214,8 @@ static void note_unit(simulation *sim, unsigned lane)
     event *e = note_event(sim, EVENT_UNIT, lane);
     e->client = c->number;
     e->request = c->next;
-    if (c->session.last_command->flags & ROAN_CMD_WRITE && roan_engine_is_paused(sim->real.engine, c->session.lane->now_ms))
+    if (c->session.last_command->flags & ROAN_CMD_WRITE &&
+        roan_engine_is_paused(sim->real.engine, c->session.lane->now_ms))
         give_up(sim, "client %u writes although writes are paused: %s", c->number, c->requests[c->next].line);
     sim->open_events[lane] = sim->event_count - 1;
     for (unsigned i = 0; i < sim->real.lane_count && roan_watch_is_touched(&c->session); i++)
@@ -241,8 +244,8 @@ static void move_event(simulation *sim, unsigned from, unsigned to)
     }
 }
 
-/* Puts units that are under way, and have not served anybody yet, behind all else that happened so far: while they hold their
- * stripes nobody can have come across what they do. */
+/* Puts units that are under way, and have not served anybody yet, behind all else that happened so far: while they
+ * hold their stripes nobody can have come across what they do. */
 static void defer_units(simulation *sim)
 {
     unsigned end = sim->event_count;
@@ -256,8 +259,8 @@ static void defer_units(simulation *sim)
     }
 }
 
-/* It needs no lock, so units may be under way: that they did not serve the client means that this came first. Those that had
- * begun before the client began to wait have nothing to do with it. */
+/* It needs no lock, so units may be under way: that they did not serve the client means that this came first. Those
+ * that had begun before the client began to wait have nothing to do with it. */
 static void note_timeout(simulation *sim, client *c)
 {
     event *e = note_event(sim, EVENT_TIMEOUT, c->session.lane->index);
@@ -274,12 +277,13 @@ static void note_timeout(simulation *sim, client *c)
     defer_units(sim);
 }
 
-/* Of units under way that could serve the same waiter the one that does so comes first. When two serve several there may be no
- * such order: which of those who wait for both keys gets which element is open then. */
+/* Of units under way that could serve the same waiter the one that does so comes first. When two serve several there
+ * may be no such order: which of those who wait for both keys gets which element is open then. */
 static void note_serving(simulation *sim, unsigned lane)
 {
     for (unsigned i = 0; i < sim->real.lane_count; i++)
-        sim->is_open = sim->is_open || (i != lane && sim->open_events[i] > 0 && sim->events[sim->open_events[i]].has_served);
+        sim->is_open =
+            sim->is_open || (i != lane && sim->open_events[i] > 0 && sim->events[sim->open_events[i]].has_served);
     if (sim->open_events[lane] > 0) /* otherwise it is housekeeping */
         sim->events[sim->open_events[lane]].has_served = true;
     defer_units(sim);
@@ -671,8 +675,8 @@ int main(int argc, char **argv)
     for (; runs < runs_max && (argc > 1 || seconds_now() < end); runs++)
         run(sim, seed + runs);
     printf("%llu runs (%llu not compared): %llu requests parked, %llu times the gate was shut, %llu waiters served\n",
-           (unsigned long long)runs, (unsigned long long)sim->open_runs, (unsigned long long)sim->parked, (unsigned long long)sim->gate_shut,
-           (unsigned long long)sim->served);
+           (unsigned long long)runs, (unsigned long long)sim->open_runs, (unsigned long long)sim->parked,
+           (unsigned long long)sim->gate_shut, (unsigned long long)sim->served);
     free(sim->events);
     free(sim);
     return 0;

@@ -1,8 +1,8 @@
 /* workload.c: requests of all kinds from templates; see workload.h.
  *
- * In a template %s, %l, %h, %z, %e, %x name a key that holds a string, list, hash, sorted set, set or stream; %k any key;
- * %v a new value, %d a small number, %t a timeout in seconds (often none), %m one in milliseconds, %c a client. Nothing
- * random is asked of the server, so that the same requests in the same order have the same answers. */
+ * In a template %s, %l, %h, %z, %e, %x name a key that holds a string, list, hash, sorted set, set or stream; %k any
+ * key; %v a new value, %d a small number, %t a timeout in seconds (often none), %m one in milliseconds, %c a client.
+ * Nothing random is asked of the server, so that the same requests in the same order have the same answers. */
 #include "workload.h"
 
 #include <stdio.h>
@@ -33,8 +33,8 @@ static const char *const alone[] = {
     "CLIENT UNBLOCK %c", "CLIENT UNBLOCK %c",
 };
 
-/* Keys change their type. Not where somebody waits: of several keys he sees only those whose stripes are held, and whether he is
- * told of a wrong type depends on that. */
+/* Keys change their type. Not where somebody waits: of several keys he sees only those whose stripes are held, and
+ * whether he is told of a wrong type depends on that. */
 static const char *const mixing[] = {"RENAME %k %k", "COPY %k %k REPLACE", "SET %k %v"};
 
 static const char *const expiring[] = {

@@ -49,8 +49,10 @@ static void harness_ignore(roan_session *session)
     (void)session;
 }
 
-static const roan_session_ops harness_ops = {
-    .describe = harness_describe, .close = harness_ignore_close, .output_ready = harness_ignore, .resume = harness_ignore};
+static const roan_session_ops harness_ops = {.describe = harness_describe,
+                                             .close = harness_ignore_close,
+                                             .output_ready = harness_ignore,
+                                             .resume = harness_ignore};
 
 static inline void harness_open(harness *h, unsigned lanes)
 {

@@ -114,9 +114,17 @@ static void all_rights_need_no_check(void **state)
         const char *rules;
         bool is_unrestricted;
     } cases[] = {
-        {"+@all ~* &*", true},         {"+@all ~* &* alldbs", true},    {"+@all ~* &* db=0", false}, {"+@all ~*", false},
-        {"+@all &*", false},           {"~* &*", false},                {"+@all -get ~* &*", false}, {"(+@all ~* &*)", true},
-        {"+@all -get +get ~* &*", true}, {"+@all ~* &* resetkeys", false}, {"+@all %RW~* &*", false},
+        {"+@all ~* &*", true},
+        {"+@all ~* &* alldbs", true},
+        {"+@all ~* &* db=0", false},
+        {"+@all ~*", false},
+        {"+@all &*", false},
+        {"~* &*", false},
+        {"+@all -get ~* &*", false},
+        {"(+@all ~* &*)", true},
+        {"+@all -get +get ~* &*", true},
+        {"+@all ~* &* resetkeys", false},
+        {"+@all %RW~* &*", false},
     };
     for (size_t i = 0; i < ROAN_COUNT_OF(cases); i++) {
         roan_acl_user *user = user_of(cases[i].rules);
@@ -179,7 +187,8 @@ static void passwords_are_kept_as_hashes(void **state)
     roan_acl_user_free(user);
 }
 
-/* Random rules: what is printed gives the same user again; a copy is the same; a rule that is refused changes nothing. */
+/* Random rules: what is printed gives the same user again; a copy is the same; a rule that is refused changes
+ * nothing. */
 static void what_is_printed_is_read_back(void **state)
 {
     (void)state;
@@ -222,7 +231,8 @@ static void what_is_printed_is_read_back(void **state)
         ASSERT_DESCRIBED(again, text);
         assert_int_equal(again->selector_count, user->selector_count);
         for (size_t i = 0; i < user->selector_count; i++)
-            assert_memory_equal(again->selectors[i].allowed, user->selectors[i].allowed, sizeof user->selectors[i].allowed);
+            assert_memory_equal(again->selectors[i].allowed, user->selectors[i].allowed,
+                                sizeof user->selectors[i].allowed);
         assert_int_equal(again->is_unrestricted, user->is_unrestricted);
         roan_acl_texts_clear(&joined);
         roan_text_free(line);

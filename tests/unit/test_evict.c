@@ -1,8 +1,8 @@
 /* test_evict.c: eviction by every policy.
  *
- * Promises: memory ends within its limit; the policies that may touch only expiring keys leave the others alone; the least
- * recently or least frequently used keys, or those with the shortest time to live, go first; without candidates writes are
- * refused and reads are not. */
+ * Promises: memory ends within its limit; the policies that may touch only expiring keys leave the others alone; the
+ * least recently or least frequently used keys, or those with the shortest time to live, go first; without candidates
+ * writes are refused and reads are not. */
 #include "engine_harness.h"
 
 #include "engine/evict.h"
@@ -160,7 +160,8 @@ static void writes_are_refused_when_nothing_can_go(void **state)
         set(&h, "old", 1, NULL);
         close_memory(&h, policies[i]);
         h.engine->config.maxmemory /= 2;
-        assert_string_equal(harness_run(&h, "SET", "k", "v"), "-OOM command not allowed when used memory > 'maxmemory'.\r\n");
+        assert_string_equal(harness_run(&h, "SET", "k", "v"),
+                            "-OOM command not allowed when used memory > 'maxmemory'.\r\n");
         assert_int_equal(harness_integer(&h, "EXISTS", "old:1"), 1);
         assert_int_equal(harness_integer(&h, "DEL", "old:1"), 1);
         harness_close(&h);

@@ -37,7 +37,8 @@ static void due_keys_go_by_themselves(void **state)
     assert_int_equal(harness_integer(&h, "DBSIZE"), KEYS + 1); /* nothing goes too early */
     for (int second = 1; second <= 9; second++) {
         harness_advance(&h, 1000000);
-        int64_t due = (int64_t)KEYS * (900 + second * 1000 - 1000) / 10000, gone = KEYS + 1 - harness_integer(&h, "DBSIZE");
+        int64_t due = (int64_t)KEYS * (900 + second * 1000 - 1000) / 10000,
+                gone = KEYS + 1 - harness_integer(&h, "DBSIZE");
         assert_true(gone <= due + 1);
         assert_true(gone >= due - KEYS / 10); /* at most a second late */
         int64_t used = harness_info(&h, "memory", "used_memory"), left = KEYS - gone;

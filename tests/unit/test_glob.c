@@ -1,4 +1,5 @@
-/* test_glob.c: the pattern language of KEYS, SCAN and CONFIG GET. Patterns and texts end at unreadable blocks' edges. */
+/* test_glob.c: the pattern language of KEYS, SCAN and CONFIG GET. Patterns and texts end at unreadable blocks'
+ * edges. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* test_lock.c: the gate and the stripes with real threads: nobody is where another one is. Meant for a thread sanitizer,
- * too: the counters are plain on purpose. */
+/* test_lock.c: the gate and the stripes with real threads: nobody is where another one is. Meant for a thread
+ * sanitizer, too: the counters are plain on purpose. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* test_logs.c: the command logs and the latency series.
  *
- * Promises: entries are cut as documented and carry ids that go on; a log keeps its newest entries; secrets never get in;
- * a series keeps one sample a second and the worst of it, wraps around, and counts everything. */
+ * Promises: entries are cut as documented and carry ids that go on; a log keeps its newest entries; secrets never get
+ * in; a series keeps one sample a second and the worst of it, wraps around, and counts everything. */
 #include "engine_harness.h"
 
 #include "engine/logs.h"

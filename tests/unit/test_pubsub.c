@@ -1,5 +1,6 @@
 /* test_pubsub.c: messages with several lanes: all subscribers of a channel see the same messages in the same order, who
- * subscribes for a while sees exactly those of that while, and publishers are told the truth. Meant for a thread sanitizer, too. */
+ * subscribes for a while sees exactly those of that while, and publishers are told the truth. Meant for a thread
+ * sanitizer, too. */
 #include "engine_harness.h"
 
 #include <pthread.h>

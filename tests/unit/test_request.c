@@ -43,7 +43,8 @@ static const char *edge_put(edge *at, const char *data, size_t bytes)
 
 /* Reads what begins at text with a reader that gets `step` more bytes each time, the bytes ending at the edge. */
 static roan_parse_result read_in_steps(edge *at, const char *text, size_t bytes, size_t step,
-                                       const roan_parse_limits *limits, roan_request_reader *reader, roan_slice *ret_error)
+                                       const roan_parse_limits *limits, roan_request_reader *reader,
+                                       roan_slice *ret_error)
 {
     roan_parse_result result = ROAN_PARSE_MORE;
     for (size_t given = 0; given < bytes && result == ROAN_PARSE_MORE;) {

@@ -1,4 +1,5 @@
-/* test_session.c: an engine without sockets, threads or a real clock: execute, expire, block with a deadline, effects. */
+/* test_session.c: an engine without sockets, threads or a real clock: execute, expire, block with a deadline,
+ * effects. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* test_stats.c: counters, error names, rates and the latency histogram.
  *
- * Promises: a percentile is at least the exact value and at most a sixteenth above it; counts up to a bound are exact at
- * powers of two; error names beyond the limit are counted together; a reset leaves nothing behind. */
+ * Promises: a percentile is at least the exact value and at most a sixteenth above it; counts up to a bound are exact
+ * at powers of two; error names beyond the limit are counted together; a reset leaves nothing behind. */
 #include "engine_harness.h"
 
 #include "engine/info.h"
@@ -63,7 +63,8 @@ static void rates_are_averages(void **state)
         roan_stats_sample_rates(stats, now_us);
         roan_stats_sample_rates(stats, now_us + 1); /* too early: nothing happens */
     }
-    assert_true(roan_stats_rate(stats, ROAN_RATE_commands) > 999.9 && roan_stats_rate(stats, ROAN_RATE_commands) < 1000.1);
+    assert_true(roan_stats_rate(stats, ROAN_RATE_commands) > 999.9 &&
+                roan_stats_rate(stats, ROAN_RATE_commands) < 1000.1);
     roan_stats_free(stats);
 }
 
@@ -98,7 +99,12 @@ static void human_sizes(void **state)
     static const struct {
         size_t bytes;
         const char *text;
-    } cases[] = {{0, "0B"}, {1023, "1023B"}, {1024, "1.00K"}, {1536, "1.50K"}, {(size_t)5 << 20, "5.00M"}, {(size_t)3 << 30, "3.00G"}};
+    } cases[] = {{0, "0B"},
+                 {1023, "1023B"},
+                 {1024, "1.00K"},
+                 {1536, "1.50K"},
+                 {(size_t)5 << 20, "5.00M"},
+                 {(size_t)3 << 30, "3.00G"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[ROAN_HUMAN_TEXT_MAX];
         roan_format_human(text, cases[i].bytes);

@@ -1,8 +1,8 @@
 /* test_stream.c: ids of streams as text, and what the commands of streams leave to replicas and logs.
  *
- * Promises: ids read back as they were written; an effect names the id that was chosen and trims exactly; reading in a group
- * becomes XCLAIM and XGROUP SETID; whoever repeats the effects has the same entries, groups and pending entries, whatever
- * its limits of nodes are. */
+ * Promises: ids read back as they were written; an effect names the id that was chosen and trims exactly; reading in
+ * a group becomes XCLAIM and XGROUP SETID; whoever repeats the effects has the same entries, groups and pending
+ * entries, whatever its limits of nodes are. */
 #include "engine_harness.h"
 
 #include "base/random.h"
@@ -26,7 +26,8 @@ static void record(void *context, unsigned db, size_t argc, const roan_slice *ar
     assert_true(r->count < EFFECTS_MAX);
     size_t at = 0;
     for (size_t i = 0; i < argc && at + argv[i].bytes + 2 < EFFECT_BYTES_MAX; i++)
-        at += (size_t)snprintf(r->text[r->count] + at, EFFECT_BYTES_MAX - at, "%s%.*s", i > 0 ? " " : "", ROAN_SLICE_ARG(argv[i]));
+        at += (size_t)snprintf(r->text[r->count] + at, EFFECT_BYTES_MAX - at, "%s%.*s", i > 0 ? " " : "",
+                               ROAN_SLICE_ARG(argv[i]));
     r->count++;
 }
 
@@ -80,10 +81,22 @@ static void odd_ids_are_read_as_in_the_reference(void **state)
         bool is_valid;
         roan_stream_id id;
     } cases[] = {
-        {"5", true, {5, 9}}, {"5-", false, {0, 0}}, {"-5", false, {0, 0}}, {"5-0", true, {5, 0}}, {"", false, {0, 0}},
-        {"05-007", true, {5, 7}}, {"+5-1", true, {5, 1}}, {" 5", true, {5, 9}}, {"5 ", false, {0, 0}}, {"5-x", false, {0, 0}},
-        {"5--1", false, {0, 0}}, {"18446744073709551615-18446744073709551615", true, {UINT64_MAX, UINT64_MAX}},
-        {"18446744073709551616", false, {0, 0}}, {"5-*", false, {0, 0}}, {"*", false, {0, 0}}, {"-", false, {0, 0}},
+        {"5", true, {5, 9}},
+        {"5-", false, {0, 0}},
+        {"-5", false, {0, 0}},
+        {"5-0", true, {5, 0}},
+        {"", false, {0, 0}},
+        {"05-007", true, {5, 7}},
+        {"+5-1", true, {5, 1}},
+        {" 5", true, {5, 9}},
+        {"5 ", false, {0, 0}},
+        {"5-x", false, {0, 0}},
+        {"5--1", false, {0, 0}},
+        {"18446744073709551615-18446744073709551615", true, {UINT64_MAX, UINT64_MAX}},
+        {"18446744073709551616", false, {0, 0}},
+        {"5-*", false, {0, 0}},
+        {"*", false, {0, 0}},
+        {"-", false, {0, 0}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         roan_stream_id id;
@@ -127,7 +140,8 @@ static void adding_names_the_id_and_trims_exactly(void **state)
     harness_run(&h, "XTRIM", "s", "MAXLEN", "~", "1", "LIMIT", "100");
     harness_run(&h, "XTRIM", "s", "MAXLEN", "0");
     harness_run(&h, "XSETID", "s", "9999999999999-5");
-    assert_effects(&r, "XADD s 9999999999999-1 a 1", "XTRIM s MAXLEN = 2", "XTRIM s MAXLEN 0", "XSETID s 9999999999999-5");
+    assert_effects(&r, "XADD s 9999999999999-1 a 1", "XTRIM s MAXLEN = 2", "XTRIM s MAXLEN 0",
+                   "XSETID s 9999999999999-5");
     harness_close(&h);
 }
 
@@ -177,7 +191,8 @@ static void repeat_in_mirror(void *context, unsigned db, size_t argc, const roan
         fail_msg("%s: %.*s", reply, ROAN_SLICE_ARG(argv[0]));
 }
 
-/* Numbers behind a word do not count: replicas have consumers only once they have got something, and nodes of their own. */
+/* Numbers behind a word do not count: replicas have consumers only once they have got something, and nodes of
+ * their own. */
 static void blank_behind(char *text, const char *word)
 {
     while ((text = strstr(text, word)) != NULL) {
@@ -217,7 +232,8 @@ static void mirror_step(harness *h, roan_random *random, unsigned age)
 {
     char id[48], number[24], consumer[8];
     const char *group = roan_random_below(random, 2) == 0 ? "g" : "h", *policy = policies[roan_random_below(random, 3)];
-    snprintf(id, sizeof id, "%llu-%llu", (unsigned long long)(h->engine->lanes[0].now_ms - (int64_t)roan_random_below(random, age + 1)),
+    snprintf(id, sizeof id, "%llu-%llu",
+             (unsigned long long)(h->engine->lanes[0].now_ms - (int64_t)roan_random_below(random, age + 1)),
              (unsigned long long)roan_random_below(random, 3));
     snprintf(number, sizeof number, "%u", (unsigned)roan_random_below(random, 40));
     snprintf(consumer, sizeof consumer, "c%u", (unsigned)roan_random_below(random, 4));

@@ -1,6 +1,6 @@
 /* test_transaction.c: EXEC with several lanes is all or nothing, and WATCH notices everything: money is moved between
- * accounts in every way there is, and whoever looks at all of them sees the same sum. Also what a transaction hands over
- * as its effects. Meant for a thread sanitizer, too. */
+ * accounts in every way there is, and whoever looks at all of them sees the same sum. Also what a transaction hands
+ * over as its effects. Meant for a thread sanitizer, too. */
 #include "engine_harness.h"
 #include "engine/transaction.h"
 

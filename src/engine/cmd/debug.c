@@ -1,8 +1,8 @@
 /* engine/cmd/debug.c: DEBUG: what test suites and people hunting a bug use to look inside and to provoke rare states.
  *
- * A subcommand is a row: name, how many words, function, help. Switches for parts that this server does not have (or does
- * differently) are accepted, so that suites written for the reference run. What would crash the server is left out.
- * enable-debug-command says who may use it.
+ * A subcommand is a row: name, how many words, function, help. Switches for parts that this server does not have (or
+ * does differently) are accepted, so that suites written for the reference run. What would crash the server is left
+ * out. enable-debug-command says who may use it.
  */
 #include "engine/cmd/debug.h"
 
@@ -261,9 +261,10 @@ ROAN_COMMAND(debug, .arity = -2,
              .summary = "Groups commands for testing the server itself.", .is_system = true)
 {
     if (!is_allowed(call)) {
-        roan_call_error(call, "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you "
-                              "can run it from a local connection, otherwise you need to set this option in the "
-                              "configuration file, and then restart the server.");
+        roan_call_error(call,
+                        "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you "
+                        "can run it from a local connection, otherwise you need to set this option in the "
+                        "configuration file, and then restart the server.");
         return;
     }
     const debug_row *row = find_row(call);

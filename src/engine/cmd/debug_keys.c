@@ -98,7 +98,8 @@ void roan_debug_sdslen(roan_call *call)
     size_t entry_bytes = roan_entry_bytes(entry), total = roan_entry_memory(entry, 0);
     size_t own_bytes = blob == NULL ? total : total - roan_alloc_good_size(sizeof *blob + blob->capacity);
     char text[256];
-    snprintf(text, sizeof text, "key_sds_len:%zu key_sds_avail:0 obj_alloc:%zu val_sds_len:%zu val_sds_avail:%zu val_alloc:%zu",
+    snprintf(text, sizeof text,
+             "key_sds_len:%zu key_sds_avail:0 obj_alloc:%zu val_sds_len:%zu val_sds_avail:%zu val_alloc:%zu",
              place.name.bytes, own_bytes, roan_entry_string_bytes(entry),
              blob == NULL ? own_bytes - entry_bytes : blob->capacity - blob->bytes, total - own_bytes);
     roan_out_status(call->out, text);

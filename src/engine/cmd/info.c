@@ -1,4 +1,5 @@
-/* engine/cmd/info.c: INFO: which sections to show, and in which order. Their fields are in info_server.c and info_stats.c.
+/* engine/cmd/info.c: INFO: which sections to show, and in which order. Their fields are in info_server.c and
+ * info_stats.c.
  */
 #include "engine/cmd/info_sections.h"
 

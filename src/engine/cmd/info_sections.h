@@ -1,7 +1,7 @@
 /* engine/cmd/info_sections.h: what INFO's sections are made of.
  *
- * A section is a function that writes its fields, one line of code per field: name, kind of value, value. To add a field,
- * add a line. Values come from roan_info, which is collected once per INFO with the gate shut.
+ * A section is a function that writes its fields, one line of code per field: name, kind of value, value. To add a
+ * field, add a line. Values come from roan_info, which is collected once per INFO with the gate shut.
  */
 #pragma once
 

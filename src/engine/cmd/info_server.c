@@ -1,5 +1,5 @@
-/* engine/cmd/info_server.c: INFO's sections about the server itself: process, clients, memory, persistence, replication.
- * Fields of features that are not there show what the reference shows while they are not used. */
+/* engine/cmd/info_server.c: INFO's sections about the server itself: process, clients, memory, persistence,
+ * replication. Fields of features that are not there show what the reference shows while they are not used. */
 #include "engine/cmd/info_sections.h"
 
 #include "base/macros.h"
@@ -124,7 +124,8 @@ static const char *policy_name(const roan_info *info, roan_buffer *scratch)
 static void write_scripts(const roan_info *info)
 {
     const roan_scripts *scripts = info->engine->scripts;
-    size_t total = scripts->eval.bytes + scripts->functions.bytes, cached = scripts->script_bytes + scripts->library_bytes;
+    size_t total = scripts->eval.bytes + scripts->functions.bytes,
+           cached = scripts->script_bytes + scripts->library_bytes;
     roan_info_count(info, "used_memory_lua", scripts->eval.bytes);
     roan_info_count(info, "used_memory_vm_eval", scripts->eval.bytes);
     roan_info_human(info, "used_memory_lua_human", scripts->eval.bytes);
@@ -154,7 +155,8 @@ static void write_fragmentation(const roan_info *info, const roan_memory_info *m
 
 static void write_buffers(const roan_info *info, const roan_memory_info *memory)
 {
-    roan_info_count(info, "mem_not_counted_for_evict", memory->used - ROAN_MIN(roan_memory_counted(info->engine), memory->used));
+    roan_info_count(info, "mem_not_counted_for_evict",
+                    memory->used - ROAN_MIN(roan_memory_counted(info->engine), memory->used));
     roan_info_text(info, "mem_replication_backlog", "0");
     roan_info_text(info, "mem_total_replication_buffers", "0");
     roan_info_text(info, "mem_replicas_repl_buffer", "0");

@@ -142,15 +142,16 @@ void roan_info_commandstats(const roan_info *info)
         if (stats->calls == 0 && stats->rejected == 0 && stats->failed == 0)
             continue;
         uint64_t us = stats->ns / 1000;
-        roan_buffer_printf(info->out,
-                           "cmdstat_%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,failed_calls=%llu\r\n",
-                           roan_command_index[i]->name, (unsigned long long)stats->calls, (unsigned long long)us,
-                           stats->calls == 0 ? 0 : (double)us / (double)stats->calls, (unsigned long long)stats->rejected,
-                           (unsigned long long)stats->failed);
+        roan_buffer_printf(
+            info->out, "cmdstat_%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,failed_calls=%llu\r\n",
+            roan_command_index[i]->name, (unsigned long long)stats->calls, (unsigned long long)us,
+            stats->calls == 0 ? 0 : (double)us / (double)stats->calls, (unsigned long long)stats->rejected,
+            (unsigned long long)stats->failed);
     }
 }
 
-static void write_percentiles(const roan_info *info, const roan_command *command, const roan_latency_histogram *histogram)
+static void write_percentiles(const roan_info *info, const roan_command *command,
+                              const roan_latency_histogram *histogram)
 {
     roan_buffer_printf(info->out, "latency_percentiles_usec_%s:", command->name);
     const char *separator = "", *at = info->config->latency_tracking_percentiles;
@@ -187,7 +188,8 @@ void roan_info_errorstats(const roan_info *info)
     roan_error_stat *errors = info->stats->errors;
     qsort(errors, info->stats->error_count, sizeof *errors, compare_errors);
     for (size_t i = 0; i < info->stats->error_count; i++)
-        roan_buffer_printf(info->out, "errorstat_%s:count=%llu\r\n", errors[i].name, (unsigned long long)errors[i].count);
+        roan_buffer_printf(info->out, "errorstat_%s:count=%llu\r\n", errors[i].name,
+                           (unsigned long long)errors[i].count);
 }
 
 /* ---- for developers ---- */

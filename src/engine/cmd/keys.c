@@ -230,7 +230,8 @@ ROAN_COMMAND(copy, .arity = -3, .flags = ROAN_CMD_WRITE | ROAN_CMD_DENY_OOM, .lo
     }
     make_room(call, &target, target.entry != NULL);
     bool expires = entry->flags & ROAN_ENTRY_EXPIRES;
-    roan_entry *copy = roan_entry_copy(roan_table_arena(target.table), entry, call->argv[2], expires, expires ? roan_entry_expiry(entry) : 0);
+    roan_entry *copy = roan_entry_copy(roan_table_arena(target.table), entry, call->argv[2], expires,
+                                       expires ? roan_entry_expiry(entry) : 0);
     roan_place_put(call, &target, copy);
     roan_call_changed(call, &target, ROAN_EVENT_GENERIC, "copy_to");
     roan_out_integer(call->out, 1);

@@ -73,7 +73,8 @@ ROAN_COMMAND(keys, .arity = 2, .flags = ROAN_CMD_READ, .acl = ROAN_ACL_DANGEROUS
 {
     roan_slice pattern = call->argv[1];
     bool takes_all = pattern.bytes == 1 && pattern.data[0] == '*';
-    key_filter filter = {.call = call, .options = {.type = -1, .pattern = takes_all ? roan_slice_make(NULL, 0) : pattern}};
+    key_filter filter = {.call = call,
+                         .options = {.type = -1, .pattern = takes_all ? roan_slice_make(NULL, 0) : pattern}};
     roan_out_mark mark = roan_out_open(call->out);
     for (unsigned i = 0; i < call->engine->stripe_count; i++)
         ROAN_IGNORE(roan_table_scan(&call->db->tables[i], 0, SIZE_MAX, send_key, &filter)); /* always the end */

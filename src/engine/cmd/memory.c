@@ -1,4 +1,5 @@
-/* engine/cmd/memory.c: MEMORY: who has the memory: the whole server (STATS, DOCTOR, MALLOC-STATS) and one key (USAGE). */
+/* engine/cmd/memory.c: MEMORY: who has the memory: the whole server (STATS, DOCTOR, MALLOC-STATS) and one key
+ * (USAGE). */
 #include "engine/call.h"
 
 #include "base/macros.h"
@@ -161,13 +162,15 @@ ROAN_SUBCOMMAND(memory, stats, .arity = 2, .lock = ROAN_LOCK_X, .group = ROAN_GR
 static void diagnose(const roan_memory_info *memory, const roan_client_info *clients, roan_buffer *text)
 {
     if (memory->peak > memory->used + memory->used / 2)
-        roan_buffer_printf(text,
-                           "- The peak was %.1f times of what is used now. Memory that was freed is given back to the\n"
-                           "  system within seconds; what stays resident is shown by rss. MEMORY PURGE gives back the rest.\n",
-                           roan_ratio(memory->peak, memory->used));
+        roan_buffer_printf(
+            text,
+            "- The peak was %.1f times of what is used now. Memory that was freed is given back to the\n"
+            "  system within seconds; what stays resident is shown by rss. MEMORY PURGE gives back the rest.\n",
+            roan_ratio(memory->peak, memory->used));
     if (memory->rss > memory->used + memory->used / 2 && memory->rss - memory->used > NOTABLE_BYTES)
-        roan_buffer_printf(text, "- The process has %.2f times the memory that is used (fragmentation). INFO memory tells\n"
-                                 "  whether the allocator (allocator_frag_bytes, allocator_rss_bytes) or the rest has it.\n",
+        roan_buffer_printf(text,
+                           "- The process has %.2f times the memory that is used (fragmentation). INFO memory tells\n"
+                           "  whether the allocator (allocator_frag_bytes, allocator_rss_bytes) or the rest has it.\n",
                            roan_ratio(memory->rss, memory->used));
     if (clients->count > 0 && clients->normal_bytes / clients->count > LARGE_CLIENT_BYTES)
         roan_buffer_printf(text, "- Connections hold %zu KB each on average. CLIENT LIST shows which (tot-mem);\n"

@@ -1,4 +1,5 @@
-/* engine/cmd/object.c: OBJECT: how a value is kept, and how recently or often it was used. Looking does not count as use. */
+/* engine/cmd/object.c: OBJECT: how a value is kept, and how recently or often it was used. Looking does not count
+ * as use. */
 #include "engine/call.h"
 #include "engine/command_keys.h"
 #include "engine/evict.h"

@@ -18,9 +18,9 @@ static const topic_words words[ROAN_TOPIC_KIND_COUNT] = {
 
 static void confirm_count(const roan_session *session, roan_topic_kind kind, roan_out *out)
 {
-    size_t count = kind == ROAN_TOPIC_SHARD_CHANNEL
-                       ? roan_pubsub_count(session, kind)
-                       : roan_pubsub_count(session, ROAN_TOPIC_CHANNEL) + roan_pubsub_count(session, ROAN_TOPIC_PATTERN);
+    size_t count = kind == ROAN_TOPIC_SHARD_CHANNEL ? roan_pubsub_count(session, kind)
+                                                    : roan_pubsub_count(session, ROAN_TOPIC_CHANNEL) +
+                                                          roan_pubsub_count(session, ROAN_TOPIC_PATTERN);
     roan_out_integer(out, (int64_t)count);
 }
 

@@ -1,4 +1,5 @@
-/* engine/cmd/scan_options.h: what SCAN, HSCAN, SSCAN and ZSCAN have in common: cursor, options, the shape of the reply. */
+/* engine/cmd/scan_options.h: what SCAN, HSCAN, SSCAN and ZSCAN have in common: cursor, options, the shape of the
+ * reply. */
 #pragma once
 
 #include "engine/call.h"
@@ -13,11 +14,12 @@ typedef struct roan_scan_options {
     bool without_values;   /* HSCAN NOVALUES, ZSCAN NOSCORES */
 } roan_scan_options;
 
-/* Reads the cursor (argv[1] of SCAN, argv[2] of the others) and the options behind it; false after an error was sent. */
+/* Reads the cursor (argv[1] of SCAN, argv[2] of the others) and the options behind it; false after an error was
+ * sent. */
 bool roan_scan_parse(roan_call *call, roan_scan_kind kind, roan_scan_options *ret_options);
 
-/* The same in two steps, for commands with a key: options that are wrong do not matter when the key is absent or of another
- * type. */
+/* The same in two steps, for commands with a key: options that are wrong do not matter when the key is absent or of
+ * another type. */
 bool roan_scan_parse_cursor(roan_call *call, roan_scan_kind kind, roan_scan_options *ret_options);
 bool roan_scan_parse_options(roan_call *call, roan_scan_kind kind, roan_scan_options *options);
 
@@ -26,7 +28,8 @@ static inline bool roan_scan_takes(const roan_scan_options *options, roan_slice 
     return options->pattern.data == NULL || roan_glob_match(options->pattern, text, false);
 }
 
-/* The reply [cursor, [elements]]: open it, send the elements, close it with the cursor to go on from and their number. */
+/* The reply [cursor, [elements]]: open it, send the elements, close it with the cursor to go on from and their
+ * number. */
 typedef struct roan_scan_reply {
     roan_out_mark cursor, elements;
 } roan_scan_reply;

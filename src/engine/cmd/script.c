@@ -68,7 +68,8 @@ ROAN_SUBCOMMAND(script, kill, .arity = 2, .flags = ROAN_CMD_NO_SCRIPT | ROAN_CMD
 /* There is no debugger: the modes are accepted, and scripts run as always. */
 ROAN_SUBCOMMAND(script, debug, .arity = -3, .flags = ROAN_CMD_NO_SCRIPT, .lock = ROAN_LOCK_L,
                 .group = ROAN_GROUP_SCRIPTING, .since = "3.2.0", .complexity = "O(1)",
-                .summary = "Sets whether the connection's scripts are debugged.", .arguments = "mode<YES|SYNC|NO> [engine^9.1.0]")
+                .summary = "Sets whether the connection's scripts are debugged.",
+                .arguments = "mode<YES|SYNC|NO> [engine^9.1.0]")
 {
     roan_slice word = call->argv[1], engine = call->argv[call->argc - 1];
     if (call->argc > 4)

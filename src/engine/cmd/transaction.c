@@ -1,5 +1,5 @@
-/* engine/cmd/transaction.c: MULTI, EXEC, DISCARD, WATCH, UNWATCH. Dispatch queues what comes between MULTI and EXEC, and
- * gives EXEC the locks of all of it; see engine/transaction.h and engine/watch.h. */
+/* engine/cmd/transaction.c: MULTI, EXEC, DISCARD, WATCH, UNWATCH. Dispatch queues what comes between MULTI and EXEC,
+ * and gives EXEC the locks of all of it; see engine/transaction.h and engine/watch.h. */
 #include "engine/transaction.h"
 #include "engine/watch.h"
 

@@ -1,5 +1,5 @@
-/* engine/cmd/wait.c: WAIT and WAITAOF. There are no replicas and no log yet: what is waited for never comes, so a call that
- * asks for none answers at once and any other when its time is over. */
+/* engine/cmd/wait.c: WAIT and WAITAOF. There are no replicas and no log yet: what is waited for never comes, so a
+ * call that asks for none answers at once and any other when its time is over. */
 #include "engine/blocking.h"
 #include "engine/command_keys.h"
 

@@ -1,8 +1,8 @@
 /* server/cmd/client.c: CLIENT: what a connection may say about itself (name, library, replies, exemptions), and holding
  * back or waking others. LIST and INFO are in client_list.c, KILL in client_kill.c.
  *
- * PAUSE is a time in the engine that dispatch looks at: a request that may not run is held, unread, by its own lane. The
- * pause ends by itself when that time has come; UNPAUSE clears it and wakes every lane.
+ * PAUSE is a time in the engine that dispatch looks at: a request that may not run is held, unread, by its own lane.
+ * The pause ends by itself when that time has come; UNPAUSE clears it and wakes every lane.
  */
 #include "engine/call.h"
 

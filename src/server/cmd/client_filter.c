@@ -25,8 +25,9 @@ static bool parse_type(roan_call *call, size_t index, roan_client_condition *con
         const char *word;
         roan_client_type type;
     } types[] = {
-        {"normal", ROAN_CLIENT_TYPE_NORMAL}, {"slave", ROAN_CLIENT_TYPE_REPLICA},  {"replica", ROAN_CLIENT_TYPE_REPLICA},
-        {"pubsub", ROAN_CLIENT_TYPE_PUBSUB}, {"master", ROAN_CLIENT_TYPE_PRIMARY}, {"primary", ROAN_CLIENT_TYPE_PRIMARY},
+        {"normal", ROAN_CLIENT_TYPE_NORMAL},   {"slave", ROAN_CLIENT_TYPE_REPLICA},
+        {"replica", ROAN_CLIENT_TYPE_REPLICA}, {"pubsub", ROAN_CLIENT_TYPE_PUBSUB},
+        {"master", ROAN_CLIENT_TYPE_PRIMARY},  {"primary", ROAN_CLIENT_TYPE_PRIMARY},
     };
     for (size_t i = 0; i < ROAN_COUNT_OF(types); i++) {
         if (roan_call_is(call, index, types[i].word)) {
@@ -34,8 +35,8 @@ static bool parse_type(roan_call *call, size_t index, roan_client_condition *con
             return true;
         }
     }
-    roan_call_error_printf(call, "ERR Unknown client type '%.*s'", (int)ROAN_MIN(call->argv[index].bytes, WORD_SHOWN_MAX),
-                           call->argv[index].data);
+    roan_call_error_printf(call, "ERR Unknown client type '%.*s'",
+                           (int)ROAN_MIN(call->argv[index].bytes, WORD_SHOWN_MAX), call->argv[index].data);
     return false;
 }
 

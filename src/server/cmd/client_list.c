@@ -88,8 +88,8 @@ static void describe(const roan_call *call, const roan_client_view *view, roan_b
     const roan_transport_info *info = &view->info;
     bool is_self = s == call->session;
     roan_buffer_printf(text, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s capa=%s db=%u",
-                       (unsigned long long)s->id, or_empty(info->peer), or_empty(info->local), info->fd, or_empty(s->name),
-                       (long long)((call->now_ms - s->created_ms) / 1000),
+                       (unsigned long long)s->id, or_empty(info->peer), or_empty(info->local), info->fd,
+                       or_empty(s->name), (long long)((call->now_ms - s->created_ms) / 1000),
                        is_self ? 0 : (long long)((call->now_ms - s->last_command_ms) / 1000), view->flags,
                        s->capa_redirect ? "r" : "", s->db);
     roan_buffer_printf(text, " sub=%zu psub=%zu ssub=%zu multi=%lld watch=%zu qbuf=%zu qbuf-free=%zu argv-mem=%zu "
@@ -104,8 +104,9 @@ static void describe(const roan_call *call, const roan_client_view *view, roan_b
                        s->last_command != NULL ? s->last_command->name : "NULL", s->user->name,
                        roan_tracking_of(s) != NULL ? (long long)s->tracker->redirect_id : -1LL);
     roan_buffer_printf(text, " resp=%u lib-name=%s lib-ver=%s tot-net-in=%llu tot-net-out=%llu tot-cmds=%llu\n",
-                       s->out.protocol, or_empty(s->lib_name), or_empty(s->lib_version), (unsigned long long)s->bytes_in,
-                       (unsigned long long)s->bytes_out, (unsigned long long)s->commands);
+                       s->out.protocol, or_empty(s->lib_name), or_empty(s->lib_version),
+                       (unsigned long long)s->bytes_in, (unsigned long long)s->bytes_out,
+                       (unsigned long long)s->commands);
 }
 
 void roan_client_describe_caller(void *context, const roan_call *call, roan_buffer *ret_line)

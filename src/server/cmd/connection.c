@@ -1,5 +1,5 @@
-/* server/cmd/connection.c: what a client says about itself before and between requests: AUTH, HELLO, PING, ECHO, SELECT,
- * RESET, QUIT.
+/* server/cmd/connection.c: what a client says about itself before and between requests: AUTH, HELLO, PING, ECHO,
+ * SELECT, RESET, QUIT.
  */
 #include "engine/call.h"
 
@@ -38,8 +38,9 @@ ROAN_COMMAND(auth, .arity = -2,
     for (size_t i = 1; i < call->argc; i++)
         roan_call_redact(call, i);
     if (call->argc == 2 && call->engine->acl->default_user->needs_no_password) {
-        roan_call_error(call, "ERR AUTH <password> called without any password configured for the default user. Are you "
-                              "sure your configuration is correct?");
+        roan_call_error(call,
+                        "ERR AUTH <password> called without any password configured for the default user. Are you "
+                        "sure your configuration is correct?");
         return;
     }
     roan_slice user = call->argc == 3 ? call->argv[1] : ROAN_LITERAL("default");
