@@ -1,6 +1,6 @@
 /* engine/entry.h: a key and what belongs to it, in one allocation.
  *
- *   | clock 24, type 4, encoding 4 | flags u8 | key u8 | value u16 |  [expiry i64]  [value slot 8]  [key u32]  key 
+ *   | clock 24, type 4, encoding 4 | flags u8 | key u8 | value u16 |  [expiry i64]  [value slot 8]  [key u32]  key
  * value
  *    --------------------------- 8 bytes -----------------------    if EXPIRES    if not inline  if key=255
  *
