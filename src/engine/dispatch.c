@@ -524,6 +524,7 @@ static roan_outcome run_alone(roan_call *call)
         run_unit(call);
         return ROAN_DONE;
     }
+    call->lane->may_interrupt = call->command->flags & ROAN_CMD_ALLOW_BUSY;
     if (!roan_gate_shut(call->lane))
         return park(call);
     call->lane->stats->gate_shut++;

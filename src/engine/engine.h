@@ -87,6 +87,7 @@ struct roan_lane {
     unsigned index;
     bool is_alone;            /* holds the gate */
     bool serves_others;       /* while a script of it stands still */
+    bool may_interrupt;       /* what it wants to be alone for may come in the middle of a script that overruns */
     int64_t now_us, now_ms;   /* wall clock of the current batch */
     uint64_t ticks;           /* when the last command ended */
     roan_random random;

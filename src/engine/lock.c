@@ -164,13 +164,13 @@ static bool take_gate_turn(roan_lane *lane)
     roan_gate *gate = &lane->engine->gate;
     for (;;) {
         uint32_t seen = atomic_load_explicit(&gate->turn, memory_order_seq_cst);
-        if (seen == ROAN_TURN_FREE || seen == ROAN_TURN_SCRIPT_YIELDS) {
+        if (seen == ROAN_TURN_FREE || (seen == ROAN_TURN_SCRIPT_YIELDS && lane->may_interrupt)) {
             uint32_t to = seen == ROAN_TURN_FREE ? ROAN_TURN_GATE : ROAN_TURN_GATE_IN_SCRIPT;
             if (take_turn_from(gate, seen, to))
                 return true;
             continue;
         }
-        if (seen == ROAN_TURN_SCRIPT) {
+        if (seen == ROAN_TURN_SCRIPT || seen == ROAN_TURN_SCRIPT_YIELDS) {
             park_at_turn(lane, seen);
             return false;
         }

@@ -82,6 +82,7 @@ static void check_limit(roan_worker *worker)
     size_t limit = (size_t)roan_config_maxmemory_clients(&worker->server->engine->config);
     if (limit == 0 || sum_of_workers(worker->server) <= limit)
         return;
+    worker->lane->may_interrupt = true; /* it touches no keys */
     if (!roan_gate_shut(worker->lane))
         return; /* a script is running; soon this is looked at again */
     evict_to(worker->lane, limit);
