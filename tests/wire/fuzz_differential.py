@@ -48,6 +48,11 @@ def known_commands(connection):
     return {name.upper() for name in plain(connection.call("COMMAND", "LIST")) if b"|" not in name}
 
 
+def configuration(connection):
+    values = plain(connection.call("CONFIG", "GET", "*"))
+    return values if isinstance(values, dict) else dict(zip(values[::2], values[1::2]))
+
+
 class Pair:
     """A server and the reference, a connection to each."""
 
@@ -64,8 +69,7 @@ class Pair:
         self.features = {name for name, marks in FEATURES.items()
                          if all(any(has_version(mark, one) for mark in marks) for one in self.identities)}
         self.commands = set.intersection(*(known_commands(connection) for connection in self.connections))
-        self.defaults = [dict(zip(*[iter(plain(connection.call("CONFIG", "GET", "*")))] * 2))
-                         for connection in self.connections]
+        self.defaults = [configuration(connection) for connection in self.connections]
 
     def reconnect(self):
         for connection in self.connections:
