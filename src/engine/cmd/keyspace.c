@@ -39,15 +39,15 @@ static void send_key(void *item, void *context)
     const roan_entry *entry = item;
     roan_slice key = roan_entry_key(entry);
     filter->visited++;
+    if (filter->options.type >= 0 && entry->type != (unsigned)filter->options.type)
+        return;
+    if (!roan_scan_takes(&filter->options, key))
+        return;
     if (roan_entry_is_expired(entry, filter->call->now_ms) && !filter->call->session->import_source) {
         if (filter->expired != NULL)
             roan_buffer_append(filter->expired, (const char *)&item, sizeof item);
         return;
     }
-    if (filter->options.type >= 0 && entry->type != (unsigned)filter->options.type)
-        return;
-    if (!roan_scan_takes(&filter->options, key))
-        return;
     roan_out_bulk(filter->call->out, key);
     filter->sent++;
 }
