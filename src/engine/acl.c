@@ -1,7 +1,7 @@
 /* engine/acl.c: the users of an engine: finding, changing, loading them, and what that means for sessions; see acl.h.
  *
- *   new rules ─► a copy of the user ─► all fine? ─► subscribers that lost a channel are closed ─► the user takes the
- * copy
+ *   new rules ─► a copy of the user ─► all fine? ─► subscribers that lost a channel are closed ─►
+ *   the user takes the copy
  */
 #include "engine/acl.h"
 

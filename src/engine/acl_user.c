@@ -1,7 +1,7 @@
 /* engine/acl_user.c: users: switches, passwords, and selectors; see acl_user.h.
  *
- *     on off  nopass resetpass >secret <secret #hash !hash  (rules) clearselectors  reset  ... and the rules of a
- * selector
+ *     on off  nopass resetpass >secret <secret #hash !hash  (rules) clearselectors  reset
+ *     ... and the rules of a selector
  */
 #include "engine/acl_user.h"
 

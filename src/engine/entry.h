@@ -1,8 +1,7 @@
 /* engine/entry.h: a key and what belongs to it, in one allocation.
  *
- *   | clock 24, type 4, encoding 4 | flags u8 | key u8 | value u16 |  [expiry i64]  [value slot 8]  [key u32]  key
- * value
- *    --------------------------- 8 bytes -----------------------    if EXPIRES    if not inline  if key=255
+ *   | clock 24, type 4, encoding 4 | flags u8 | key u8 | value u16 | [expiry i64] [value slot 8] [key u32] key value
+ *    --------------------------- 8 bytes -----------------------    if EXPIRES   if not inline if key=255
  *
  * An entry's memory comes from the arena of the table it is in, which whoever creates or frees it names (NULL: from the
  * allocator). A short string lives inline behind the key; a long one behind a pointer in the value slot, as every

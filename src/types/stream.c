@@ -1,7 +1,6 @@
 /* types/stream.c: appending to, reading and removing from a stream.
  *
- *     nodes     id of first entry -> node (stream_node.h)     a B+ tree (id_tree.h); at most some hundred entries a
- * node
+ *     nodes     id of first entry -> node (stream_node.h)     a B+ tree (id_tree.h); some hundred entries a node
  *
  * Only the last node is appended to. When it is full it gives back the room it does not need, and the next one is made
  * as large as it was, so that most appends allocate nothing. An entry that is deleted is flagged; a node goes when

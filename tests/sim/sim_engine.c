@@ -4,8 +4,7 @@
  *
  * What is said of every run:
  * - The answers are those of a twin with one lane which gets the same requests in the order in which they began under
- * their
- *   locks; where somebody waits there, somebody waits here (nobody is forgotten), and all that he gets is the same.
+ *   their locks; where somebody waits there, somebody waits here (nobody is forgotten), and all that he gets is the same.
  * - The data are the twin's, and those of a replica that repeats the effects.
  * - It ends: no lane waits for ever, and what was counted comes back to nothing.
  *
