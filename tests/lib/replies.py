@@ -133,7 +133,7 @@ def as_numbers(reply):
             number = float(reply.value)
         except ValueError:
             return reply.value
-        return number if number == number else reply.value
+        return "%.14g" % (number + 0.0) if number == number else reply.value  # without -0
     return reply
 
 
@@ -212,7 +212,7 @@ def is_wording(command, replies):
 
 WORDED = (b"X", b"Z", b"H", b"GEO", b"GETEX", b"B", b"SSCAN")
 def is_encoding(command, replies):
-    """Redis before 7.2 has no listpacks for lists and sets, and looks at more than what is added."""
+    """Redis before 7.2 has no listpacks for lists and sets; ZADD XX looks at what it does not add, too."""
     return command[:2] == [b"OBJECT", b"ENCODING"] and sorted(str(reply.value) for reply in replies) in (
         ["b'listpack'", "b'quicklist'"], ["b'hashtable'", "b'listpack'"], ["b'listpack'", "b'skiplist'"])
 
@@ -258,7 +258,7 @@ def every(identity):
 
 KNOWN = ((is_missing_getex, redis), (is_start_only, redis), (is_missing_bits, redis), (is_embedding, every),
          (is_scan_type, redis), (is_scan_cursor, redis), (is_wording, redis),
-         (is_encoding, old_redis), (is_negative_offset, redis), (is_stream_info, redis),
+         (is_encoding, redis), (is_negative_offset, redis), (is_stream_info, redis),
          (is_printing, redis), (is_lowest_rank, old_redis),
          (is_earlier_overflow, old_redis))
 
