@@ -32,10 +32,10 @@ static const char *read_number(const char *at, int64_t *ret_number)
     return end + 2;
 }
 
-/* Pushes the rest of a line. */
+/* Pushes the rest of a line, which has an end: the server itself has written it. */
 static const char *push_line(lua_State *lua, const char *at)
 {
-    const char *end = strchr(at, '\r');
+    const char *end = rawmemchr(at, '\r');
     lua_pushlstring(lua, at, (size_t)(end - at));
     return end + 2;
 }
@@ -100,7 +100,7 @@ static const char *push_keyed(lua_State *lua, const char *at, const char *field,
 
 static const char *push_double(lua_State *lua, const char *at)
 {
-    const char *end = strchr(at, '\r');
+    const char *end = rawmemchr(at, '\r');
     double value = 0;
     if (!roan_parse_double(roan_slice_make(at, (size_t)(end - at)), &value))
         value = __builtin_nan("");

@@ -247,7 +247,7 @@ static const char *unknown_command(const roan_request *request, char text[256])
 
 static int push_failure(lua_State *lua, const char *reply, bool raises)
 {
-    const char *end = strchr(reply, '\r');
+    const char *end = rawmemchr(reply, '\r');
     lua_createtable(lua, 0, 2);
     lua_pushlstring(lua, reply + 1, (size_t)(end - reply) - 1);
     lua_setfield(lua, -2, "err");
