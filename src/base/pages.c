@@ -65,7 +65,6 @@ static void unlink_open(roan_page_pool *pool, chunk *chunk_)
 static void create_chunk(roan_page_pool *pool)
 {
     chunk *fresh = roan_alloc_aligned(CHUNK_BYTES, CHUNK_BYTES);
-    ROAN_IGNORE(madvise(fresh, CHUNK_BYTES, MADV_HUGEPAGE)); /* a wish; small pages do as well */
     *fresh = (chunk){.fresh = 1};
     link_open(pool, fresh);
     pool->chunk_count++;
@@ -112,8 +111,11 @@ void *roan_page_take(roan_page_pool *pool)
     else
         page = (char *)from + from->fresh++ * ROAN_PAGE_BYTES;
     pool->empty_count -= from->used++ == 0;
-    if (chunk_is_full(from))
+    if (chunk_is_full(from)) {
         unlink_open(pool, from);
+        /* A wish; small pages do as well. Not before: clearing two megabytes at the first touch would take milliseconds. */
+        ROAN_IGNORE(madvise(from, CHUNK_BYTES, MADV_HUGEPAGE));
+    }
     pthread_mutex_unlock(&pool->lock);
     roan_alloc_note_idle(-(int64_t)ROAN_PAGE_BYTES);
     return page;
