@@ -28,7 +28,7 @@ SECONDS = 2.0             # of each check
 WINDOW_MS, BURST_MS = 100, 10
 GROUPS = 3                # of keys that are in use at the same time; a history is one group in one window
 PIPELINE_MAX = 4
-UNDECIDED_PERMILLE_MAX = 250      # a busy machine spreads operations in time, which leaves more orders to try
+UNDECIDED_PERMILLE_MAX = 50      # a busy machine spreads operations in time, which leaves more orders to try
 OPERATIONS_MIN = 1000     # otherwise the check says nothing
 
 SCRIPT = """
