@@ -11,7 +11,9 @@ in a pipeline (grow), and then from the DEL of that value until one second after
 late because the one before it took long counts as late, so that a stall is seen by all that it would have met.
 
 The server has CPU 0, the probe and the load share CPU 1; the probe goes first where the system allows (as root). Other
-work on the machine shows in the idle line: what counts is the distance to it.
+work on the machine shows in the idle line: what counts is the distance to it. The machine only ever adds to a latency,
+so with --rounds every phase shows its lowest percentiles of all rounds. The last column counts the commands that took
+longer than a millisecond inside the server (its slow log), in the round with the fewest.
 """
 
 import argparse
@@ -28,6 +30,7 @@ import bench  # noqa: E402
 from targets import TargetFailed, encode  # noqa: E402
 
 INTERVAL_SECONDS = 0.0002
+SLOW_LOG = ([b"slowlog-log-slower-than", b"1000"], [b"slowlog-max-len", b"100000"])
 IDLE_SECONDS = 5.0
 AFTER_DELETE_SECONDS = 1.0
 ITEMS = 10000000
@@ -143,6 +146,21 @@ def summary(took):
     return {"count": len(took), "p50": at(0.5), "p99": at(0.99), "p99.9": at(0.999), "max": took[-1] * 1e6}
 
 
+def lowest(rounds):
+    """Of the same phases measured several times, the lowest of each figure."""
+    return {phase: {figure: min(row[phase][figure] for row in rounds) for figure in rounds[0][phase]}
+            for phase in rounds[0]}
+
+
+def slow_commands(link):
+    """How many commands the server's slow log holds; it is emptied."""
+    link.sendall(encode([b"SLOWLOG", b"LEN"]))
+    answer = link.recv(64)
+    link.sendall(encode([b"SLOWLOG", b"RESET"]))
+    link.recv(64)
+    return int(answer[1:])
+
+
 def after(seconds):
     end = time.perf_counter() + seconds
     return lambda: time.perf_counter() > end
@@ -152,20 +170,28 @@ def measure(target, kinds, items, idle_seconds):
     """{phase: summary}; phases are idle, and "grow KIND" and "delete KIND" of every kind."""
     results = {}
     with target, connect(target.port) as link:
+        for option in SLOW_LOG:
+            link.sendall(encode([b"CONFIG", b"SET", *option]))
+            link.recv(64)
+
+        def phase(name, until):
+            results[name] = summary(probe(link, until))
+            results[name]["slow"] = slow_commands(link)
         go_first()
-        probe(link, after(0.5))
-        results["idle"] = summary(probe(link, after(idle_seconds)))
+        phase("warm up", after(0.5))
+        phase("idle", after(idle_seconds))
+        del results["warm up"]
         for kind in kinds:
             done = multiprocessing.Event()
             loader = multiprocessing.Process(target=grow, args=(target.port, kind, items, done))
             loader.start()
-            results["grow " + kind] = summary(probe(link, lambda: done.is_set() or not loader.is_alive()))
+            phase("grow " + kind, lambda: done.is_set() or not loader.is_alive())
             loader.join()
             if not done.is_set():
                 raise TargetFailed("the load of %s did not end" % kind)
             with connect(target.port) as other:
                 other.sendall(encode([b"DEL", b"big"]))
-                results["delete " + kind] = summary(probe(link, after(AFTER_DELETE_SECONDS)))
+                phase("delete " + kind, after(AFTER_DELETE_SECONDS))
                 if other.recv(64) != b":1\r\n":
                     raise TargetFailed("DEL of the %s failed" % kind)
         return results
@@ -173,13 +199,13 @@ def measure(target, kinds, items, idle_seconds):
 
 # -- the run --------------------------------------------------------------------------------------------
 
-def print_results(target, results):
-    print("\n%s, microseconds\n" % target.name)
-    print("%-16s%10s%10s%10s%10s%10s%16s" % ("", "count", "p50", "p99", "p99.9", "max", "p99.9 - idle"))
+def print_results(name, results):
+    print("\n%s, microseconds\n" % name)
+    print("%-16s%10s%10s%10s%10s%10s%16s%8s" % ("", "count", "p50", "p99", "p99.9", "max", "p99.9 - idle", "slow"))
     for phase, row in results.items():
-        print("%-16s%10d%10.0f%10.0f%10.0f%10.0f%16.0f" % (
+        print("%-16s%10d%10.0f%10.0f%10.0f%10.0f%16.0f%8d" % (
             phase, row["count"], row["p50"], row["p99"], row["p99.9"], row["max"],
-            row["p99.9"] - results["idle"]["p99.9"]))
+            row["p99.9"] - results["idle"]["p99.9"], row["slow"]))
 
 
 def parse_arguments():
@@ -189,6 +215,7 @@ def parse_arguments():
     parser.add_argument("--peer", action="append", metavar="NAME|COMMAND", help="another server; repeat")
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--items", type=int, default=ITEMS, help="elements of the large value (%d)" % ITEMS)
+    parser.add_argument("--rounds", type=int, default=1, help="measure so often, report the lowest (1)")
     parser.add_argument("--quick", action="store_true", help="a fiftieth of the elements")
     parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
     options = parser.parse_args()
@@ -205,17 +232,20 @@ def main():
     bench.need_two_cpus()
     os.sched_setaffinity(0, {bench.LOAD_CPU})
     gc.disable()
-    everything = {}
-    for target in bench.make_servers(options):
-        try:
-            results = measure(target, options.kinds.split(","), options.items, IDLE_SECONDS)
-        except (TargetFailed, OSError) as problem:
-            print("latency.py: %s: %s" % (target.name, problem))
-            continue
-        finally:
-            go_last()                          # what is started next would inherit the priority
-        everything[target.name] = results
-        print_results(target, results)
+    rounds = {}
+    for _ in range(options.rounds):
+        for target in bench.make_servers(options):
+            try:
+                results = measure(target, options.kinds.split(","), options.items, IDLE_SECONDS)
+            except (TargetFailed, OSError) as problem:
+                print("latency.py: %s: %s" % (target.name, problem))
+                continue
+            finally:
+                go_last()                      # what is started next would inherit the priority
+            rounds.setdefault(target.name, []).append(results)
+    everything = {name: lowest(measured) for name, measured in rounds.items()}
+    for name, results in everything.items():
+        print_results(name, results)
     if options.json:
         with open(options.json, "w") as file:
             json.dump(everything, file, indent=1)

@@ -63,11 +63,21 @@ static inline roan_slice roan_slice_make(const char *data, size_t bytes)
     X(CONFIG, 6, EINVAL, "bad configuration")                            \
     X(CLOSED, 7, ECONNRESET, "connection closed")                        \
     X(TIMEOUT, 8, ETIMEDOUT, "timed out")                                \
-    X(UNSUPPORTED, 9, ENOTSUP, "not supported here")
+    X(UNSUPPORTED, 9, ENOTSUP, "not supported here")                     \
+    X(CONNECT, 10, ECONNREFUSED, "cannot connect")                       \
+    X(LOST, 11, ECONNRESET, "connection lost")                           \
+    X(QUEUE_FULL, 12, ENOBUFS, "too many commands wait")                 \
+    X(CANCELED, 13, ECANCELED, "canceled")                               \
+    X(SERVER, 14, EREMOTEIO, "the server answered with an error")        \
+    X(TYPE, 15, EBADMSG, "the reply has another type")                   \
+    X(ABORTED, 16, EAGAIN, "a watched key changed")                      \
+    X(USAGE, 17, EPERM, "not to be used like this")                      \
+    X(FORKED, 18, ECHILD, "made before fork() and used in the child")
 
 #define ROAN_STATUS_ENUM(name, value, os_errno, text) ROAN_E_##name = -(value),
 typedef enum roan_status {
     ROAN_OK = 0,
+    ROAN_NIL = 1, /* the client's: the server answered null, which is no failure */
     ROAN_STATUS_LIST(ROAN_STATUS_ENUM) ROAN_STATUS_LAST_ = -1000
 } roan_status;
 #undef ROAN_STATUS_ENUM

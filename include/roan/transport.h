@@ -1,0 +1,81 @@
+/* roan/transport.h: what libroan needs from the world: byte streams, a clock and random numbers.
+ *
+ * The built-in one speaks TCP and Unix sockets. Tests plug in a scripted peer with a clock of its own
+ * (roan/scripted.h), so that every rule about time is tried without sleeping.
+ *
+ *     open() -> OPENING --progress()--> OPEN --receive()/send()--> close()
+ *                                  \--> failed: close()
+ *
+ * No function blocks except receive() and wait(), at most as long as they are told. A stream belongs to one thread at a
+ * time, with one exception: send() may run beside receive() or wait() of the same stream. now_us() and random() are
+ * called from any thread.
+ */
+#ifndef ROAN_TRANSPORT_H
+#define ROAN_TRANSPORT_H
+
+#include "roan/client.h"
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Where to connect to. Texts are terminated and borrowed for the call. */
+typedef struct roan_endpoint {
+    const char *host; /* name or address, without brackets; NULL with a path */
+    const char *path; /* of a Unix socket, or NULL */
+    uint16_t port;
+} roan_endpoint;
+
+/* The transport's; embedded as the first member of its own struct. */
+typedef struct roan_stream {
+    const roan_transport *transport;
+} roan_stream;
+
+typedef enum roan_progress { ROAN_PROGRESS_OPENING, ROAN_PROGRESS_OPEN, ROAN_PROGRESS_FAILED } roan_progress;
+
+typedef struct roan_wait_item {
+    roan_stream *stream;
+    bool want_receive, want_send; /* while opening both are ignored: it is ready when progress() has something to do */
+    bool is_ready;                /* set by wait(): something can be received or sent, or it ended */
+} roan_wait_item;
+
+struct roan_transport {
+    size_t size;
+    void *state;
+
+    /* Microseconds of a clock that only goes forward. */
+    int64_t (*now_us)(void *state);
+    uint64_t (*random)(void *state);
+
+    /* Begins to connect; name resolution and trying several addresses are part of OPENING. Fails only when nothing
+     * could be begun (out of memory, bad path). */
+    roan_status (*open)(void *state, const roan_endpoint *endpoint, roan_stream **ret_stream, roan_error *reterr);
+    /* Goes on with connecting. FAILED fills *reterr (CONNECT, with os_errno where there is one). */
+    roan_progress (*progress)(roan_stream *stream, roan_error *reterr);
+    /* A descriptor that is readable when there is something to do while opening, and the socket once open; the two may
+     * differ. -1: this transport has none, so only callers and roan_turn() can drive it. */
+    int (*fd)(roan_stream *stream);
+    /* Up to `bytes` bytes, waiting for the first at most wait_us (0: not at all, -1: for ever). > 0 bytes, 0 the peer
+     * has ended the stream, -EAGAIN nothing came in time, or another negated errno. */
+    ssize_t (*receive)(roan_stream *stream, void *data, size_t bytes, int64_t wait_us);
+    /* Bytes taken, -EAGAIN when none can be taken now, or another negated errno. Never blocks, never raises SIGPIPE. */
+    ssize_t (*send)(roan_stream *stream, const struct iovec *iov, unsigned count);
+    /* Waits until one of the items is ready, wake_fd (-1: none) is readable or wait_us passed (-1: for ever). Returns
+     * how many items are ready. */
+    unsigned (*wait)(void *state, roan_wait_item *items, unsigned count, int wake_fd, int64_t wait_us);
+    /* Makes a receive() or wait() of another thread on this stream return soon. */
+    void (*interrupt)(roan_stream *stream);
+    /* Ends the stream at any stage and frees it. in_child: after fork(): closes descriptors, sends nothing. */
+    void (*close)(roan_stream *stream, bool in_child);
+};
+
+/* TCP and Unix sockets, CLOCK_MONOTONIC and the system's random numbers. */
+ROAN_API const roan_transport *roan_socket_transport(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
