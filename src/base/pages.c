@@ -12,6 +12,7 @@
 #include "base/macros.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 
 #define CHUNK_BYTES ((size_t)2 << 20)
@@ -27,6 +28,7 @@ struct chunk {
     free_page *free_pages; /* given back */
     unsigned used;
     unsigned fresh;        /* pages never taken begin here, counted from 1 */
+    bool wants_huge;       /* it was full once, and huge pages were asked for */
 };
 
 struct roan_page_pool {
@@ -78,6 +80,8 @@ static void free_chunk(roan_page_pool *pool, chunk *chunk_)
     pool->chunk_count--;
     pool->empty_count--;
     roan_alloc_note_idle(-(int64_t)CHUNK_BYTES);
+    if (chunk_->wants_huge) /* or its next life would begin with clearing two megabytes */
+        ROAN_IGNORE(madvise(chunk_, CHUNK_BYTES, MADV_NOHUGEPAGE));
     roan_free(chunk_, CHUNK_BYTES);
 }
 
@@ -114,7 +118,9 @@ void *roan_page_take(roan_page_pool *pool)
     if (chunk_is_full(from)) {
         unlink_open(pool, from);
         /* A wish; small pages do as well. Not before: clearing two megabytes at the first touch would take milliseconds. */
-        ROAN_IGNORE(madvise(from, CHUNK_BYTES, MADV_HUGEPAGE));
+        if (!from->wants_huge)
+            ROAN_IGNORE(madvise(from, CHUNK_BYTES, MADV_HUGEPAGE));
+        from->wants_huge = true;
     }
     pthread_mutex_unlock(&pool->lock);
     roan_alloc_note_idle(-(int64_t)ROAN_PAGE_BYTES);
