@@ -12,6 +12,8 @@ const char *roan_status_name(roan_status status)
     switch (status) {
     case ROAN_OK:
         return "OK";
+    case ROAN_NIL:
+        return "NIL";
 #define STATUS_NAME(name, value, os_errno, text) \
     case ROAN_E_##name:                          \
         return #name;
@@ -28,6 +30,8 @@ const char *roan_status_text(roan_status status)
     switch (status) {
     case ROAN_OK:
         return "success";
+    case ROAN_NIL:
+        return "the server answered null";
 #define STATUS_TEXT(name, value, os_errno, text) \
     case ROAN_E_##name:                          \
         return text;
