@@ -37,7 +37,7 @@ LAYERS = {
 
 # Public headers belong to a layer too; a layer may include those of the layers it may include, and these.
 PUBLIC_LAYERS = {"base.h": "base", "resp.h": "resp", "commands.h": "engine", "server.h": "server",
-                 "client.h": "client", "kit.h": "kit", "fs.h": "fs"}
+                 "client.h": "client", "transport.h": "client", "scripted.h": "client", "kit.h": "kit", "fs.h": "fs"}
 PUBLIC_EXTRA = {"kit": ("client.h",), "fs": ("client.h",), "cli": tuple(PUBLIC_LAYERS)}
 
 # Layers that take bytes and a time value and give back bytes: no sockets, no files, no wall clock.

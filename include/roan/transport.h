@@ -42,6 +42,9 @@ typedef struct roan_wait_item {
     bool is_ready;                /* set by wait(): something can be received or sent, or it ended */
 } roan_wait_item;
 
+/* The longest a wait goes on without noticing interrupt(). */
+#define ROAN_INTERRUPT_MS 100
+
 struct roan_transport {
     size_t size;
     void *state;
@@ -59,20 +62,26 @@ struct roan_transport {
      * differ. -1: this transport has none, so only callers and roan_turn() can drive it. */
     int (*fd)(roan_stream *stream);
     /* Up to `bytes` bytes, waiting for the first at most wait_us (0: not at all, -1: for ever). > 0 bytes, 0 the peer
-     * has ended the stream, -EAGAIN nothing came in time, or another negated errno. */
+     * has ended the stream, -EAGAIN nothing came, or another negated errno. -EAGAIN may come before the time is up
+     * (interrupt(), a signal): whoever has a deadline looks at the clock and calls again. */
     ssize_t (*receive)(roan_stream *stream, void *data, size_t bytes, int64_t wait_us);
     /* Bytes taken, -EAGAIN when none can be taken now, or another negated errno. Never blocks, never raises SIGPIPE. */
     ssize_t (*send)(roan_stream *stream, const struct iovec *iov, unsigned count);
     /* Waits until one of the items is ready, wake_fd (-1: none) is readable or wait_us passed (-1: for ever). Returns
-     * how many items are ready. */
+     * how many items are ready; 0 may come early, as -EAGAIN above. */
     unsigned (*wait)(void *state, roan_wait_item *items, unsigned count, int wake_fd, int64_t wait_us);
-    /* Makes a receive() or wait() of another thread on this stream return soon. */
+    /* Makes a receive() or wait() of another thread on this stream return within ROAN_INTERRUPT_MS, the next one if
+     * none is waiting now. Not for urgent matters: those have wait()'s wake_fd. The stream itself goes on. */
     void (*interrupt)(roan_stream *stream);
     /* Ends the stream at any stage and frees it. in_child: after fork(): closes descriptors, sends nothing. */
     void (*close)(roan_stream *stream, bool in_child);
 };
 
-/* TCP and Unix sockets, CLOCK_MONOTONIC and the system's random numbers. */
+/* TCP and Unix sockets, CLOCK_MONOTONIC and the system's random numbers. Names are resolved on a thread of their own and
+ * all addresses are raced (RFC 8305). A path that begins with '@' is in Linux's abstract namespace.
+ *
+ * A lone caller's command costs two system calls: one send and one blocking receive. Waits of less than 24 ms cost one
+ * more, for a precise timer; longer ones may be late by the kernel's tick. */
 ROAN_API const roan_transport *roan_socket_transport(void);
 
 #ifdef __cplusplus
