@@ -69,10 +69,10 @@ format:
 	@tools/deps.sh format
 	@git ls-files --cached --others --exclude-standard '*.c' '*.h' | xargs clang-format -i
 
-## install: install the program below PREFIX (/usr/local; DESTDIR is honoured)
+## install: install the program and libroan below PREFIX (/usr/local; DESTDIR is honoured)
 install: all
 	@meson configure build -Dprefix=$(abspath $(PREFIX))
-	@ninja -C build roan
+	@ninja -C build
 	@meson install -C build --no-rebuild
 
 ## clean: remove all build folders
