@@ -251,6 +251,8 @@ static roan_status cut_bracketed_host(parser *self)
     roan_status status = decode(self, part_of(self->rest, 1, end), "the host", &self->uri->host);
     if (status != ROAN_OK)
         return status;
+    if (strlen(self->uri->host) > ROAN_URI_HOST_BYTES_MAX)
+        return complain(self, "host: the address is too long");
     if (!is_ipv6(self->uri->host))
         return complain(self, "host: what is in brackets is not an IPv6 address");
     self->rest = part_of(self->rest, end + 1, self->rest.bytes);

@@ -174,7 +174,7 @@ static void require_secrecy(char *text)
 {
     roan_error error;
     char *begin = strstr(text, "://"), *end = strrchr(text, '@');
-    bool is_marked = begin != NULL && strstr(text, MARK) != NULL && strstr(text, MARK) < begin; /* schemes are shown */
+    bool is_marked = strstr(text, MARK) != NULL; /* maybe where it may be shown */
     if (end == NULL || (begin != NULL && begin > end) || is_marked)
         return;
     for (char *at = begin != NULL ? begin + 3 : text; at < end; at++)

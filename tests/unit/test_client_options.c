@@ -1,6 +1,8 @@
 /* test_client_options.c: what a URI and roan_options together make of a handle: the grammar of the URI, bounds and
- * defaults of every option, structs of other sizes, and that no secret gets into an error's text.
+ * defaults of every option, structs of other sizes, running out of memory, and that no secret gets into an error's text
+ * or stays in memory that was given back. malloc, calloc and free are wrapped by the linker for the last two.
  */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +15,48 @@
 
 #include "client/options.h"
 #include "roan/transport.h"
+
+/* ---- wrapped by the linker ---- */
+
+static volatile int allocations_until_failure = -1; /* -1: none fails */
+static const char *volatile secret; /* must not be in what is freed */
+static volatile int secrets_freed, blocks_in_use; /* the compiler thinks that it knows what malloc and free do */
+
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t count, size_t bytes);
+void __real_free(void *memory);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void __wrap_free(void *memory);
+
+static bool is_refused(void)
+{
+    return allocations_until_failure >= 0 && allocations_until_failure-- == 0;
+}
+
+void *__wrap_malloc(size_t bytes)
+{
+    void *memory = is_refused() ? NULL : __real_malloc(bytes);
+    blocks_in_use += memory != NULL;
+    return memory;
+}
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+    void *memory = is_refused() ? NULL : __real_calloc(count, bytes);
+    blocks_in_use += memory != NULL;
+    return memory;
+}
+
+void __wrap_free(void *memory)
+{
+    if (memory != NULL && secret != NULL && memmem(memory, malloc_usable_size(memory), secret, strlen(secret)) != NULL)
+        secrets_freed++;
+    blocks_in_use -= memory != NULL;
+    __real_free(memory);
+}
+
+/* ---- helpers ---- */
 
 static roan_settings *make(const char *uri, const roan_options *options)
 {
@@ -277,6 +321,15 @@ static void test_long_uris(void **state)
     roan_settings_free(settings);
     uri[8 + ROAN_URI_HOST_BYTES_MAX] = 'a';
     uri[9 + ROAN_URI_HOST_BYTES_MAX] = '\0';
+    refuse(uri, "too long");
+
+    memset(uri, 'a', room);
+    memcpy(uri, "redis://[::1%25", 15);
+    memcpy(uri + 11 + ROAN_URI_HOST_BYTES_MAX, "]", 2);
+    settings = make(uri, NULL);
+    assert_int_equal(strlen(settings->host), ROAN_URI_HOST_BYTES_MAX);
+    roan_settings_free(settings);
+    memcpy(uri + 11 + ROAN_URI_HOST_BYTES_MAX, "a]", 3);
     refuse(uri, "too long");
 
     memset(uri, 'a', room);
@@ -692,6 +745,60 @@ static void test_incomplete_transport(void **state)
     refuse_options(ROAN_OPTIONS(.transport = &transport), "transport: size is not set");
 }
 
+/* ---- memory ---- */
+
+static const char full_uri[] = "redis://alice:hunter2hunter2@h:1/2?client_name=shop&key_prefix=a%3A";
+static const char weak_uri[] = "redis://:hunter2hunter2@h?client_name=shop&nonsense=1";
+
+static void test_secrets_are_wiped(void **state)
+{
+    roan_settings *settings = NULL;
+    (void)state;
+    secret = "hunter2hunter2";
+    secrets_freed = 0;
+    free(strdup(secret));
+    assert_int_equal(secrets_freed, 1); /* the net catches */
+    roan_settings_free(make(full_uri, NULL));
+    roan_settings_free(make("redis://h?password=hunter2hunter2&username=hunter2hunter2", NULL));
+    roan_settings_free(make("redis://:x@h", ROAN_OPTIONS(.password = secret)));
+    roan_settings_free(make("redis://h", ROAN_OPTIONS(.password = secret)));
+    assert_int_equal(roan_settings_create(&settings, weak_uri, NULL, NULL), ROAN_E_CONFIG);
+    assert_int_equal(roan_settings_create(&settings, "redis://u:hunter2hunter2%zz@h", NULL, NULL), ROAN_E_CONFIG);
+    assert_int_equal(roan_settings_create(&settings, "redis://h?password=hunter2hunter2%", NULL, NULL), ROAN_E_CONFIG);
+    assert_int_equal(secrets_freed, 1);
+    secret = NULL;
+}
+
+static void test_out_of_memory(void **state)
+{
+    roan_settings *settings = NULL;
+    roan_error error;
+    roan_status status = ROAN_E_NOMEM;
+    int before = blocks_in_use, failures = 0;
+    (void)state;
+    for (; status != ROAN_OK; failures++) {
+        const roan_options *options = ROAN_OPTIONS(.username = "u", .password = "p", .client_name = "c",
+                                                   .key_prefix = ROAN_LITERAL("x"));
+        allocations_until_failure = failures;
+        status = roan_settings_create(&settings, full_uri, options, &error);
+        allocations_until_failure = -1;
+        if (status != ROAN_OK) {
+            assert_int_equal(status, ROAN_E_NOMEM);
+            assert_int_equal(error.code, ROAN_E_NOMEM);
+            assert_null(settings);
+            assert_int_equal(blocks_in_use, before);
+        }
+    }
+    assert_int_equal(failures - 1, 1 + 4 + 1 + 4 + 1); /* settings, texts, the URI, its texts, host */
+    roan_settings_free(settings);
+    settings = NULL;
+    allocations_until_failure = 4; /* settings, username, URI, host, and the password that goes with a username */
+    status = roan_settings_create(&settings, "redis://h", ROAN_OPTIONS(.username = "u"), NULL);
+    allocations_until_failure = -1;
+    assert_int_equal(status, ROAN_E_NOMEM);
+    assert_int_equal(blocks_in_use, before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -711,6 +818,8 @@ int main(void)
         cmocka_unit_test(test_older_and_newer_structs),
         cmocka_unit_test(test_hooks_of_other_versions),
         cmocka_unit_test(test_incomplete_transport),
+        cmocka_unit_test(test_secrets_are_wiped),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
