@@ -113,11 +113,12 @@ typedef struct roan_hooks {
 
 /* Everything is optional: 0 or NULL means the default. Where a limit can be absent, -1 means none. Every scalar field
  * is a query key of a URI, too, under the same name: "redis://host/2?request_timeout_ms=250&client_name=shop". What
- * the URI says wins over the struct. Texts are copied. Names in parentheses: defaults. */
+ * the URI says wins over the struct; there, a number is always a value and never "the default". Texts are copied, at most
+ * 64 KiB each. Names in parentheses: defaults. docs/client-options.md has the bounds. */
 typedef struct roan_options {
     size_t size; /* sizeof(roan_options); grows at the end, never reorders */
 
-    const char *username;    /* (none) also in a URI's user part */
+    const char *username;    /* (none) also in a URI's user part; without a password: with an empty one */
     const char *password;    /* (none) also in a URI's user part */
     const char *client_name; /* (none) CLIENT SETNAME */
     roan_slice key_prefix;   /* (none) put before every key and taken off again in replies */
@@ -140,7 +141,7 @@ typedef struct roan_options {
     int queue_commands_max;     /* (1000, -1 none) that wait while there is no connection; beyond: QUEUE_FULL */
     int64_t queue_bytes_max;    /* (64 MiB, -1 none) of them together */
     int64_t reply_bytes_max;    /* (-1: none) of one reply; beyond: PROTOCOL, and the connection is reset */
-    int retries_max;            /* (3, -1 none) see roan_call.retry */
+    int retries_max;            /* (3, -1: nothing is tried again) see roan_call.retry */
 
     int leases_min;           /* (0) exclusive connections kept open */
     int leases_max;           /* (16) open at a time */
@@ -168,10 +169,13 @@ typedef struct roan_options {
 
 /* Checks the URI and the options (NULL: defaults) and makes a handle. Connecting is lazy: it begins with the first call
  * or with roan_ready(). URIs:
- *     redis://[[user]:password@]host[:port][/database][?option=value&...]     valkey://  roan://  alike
- *     unix:///path?db=1   redis+unix:///path?db=1                             user parts are percent-encoded
- * An IPv6 host is written in brackets. rediss:// fails with ROAN_E_UNSUPPORTED: TLS is not built in yet.
- * Fails with ROAN_E_CONFIG (the text names the part), UNSUPPORTED or NOMEM. */
+ *     redis://[user[:password]@][host][:port][/database][?option=value&...]     valkey://  roan://  alike
+ *     unix://[user[:password]@]/path[?option=value&...]                         redis+unix://  valkey+unix://  alike
+ *     embedded://name[/database][?option=value&...]                             a server inside this process
+ * The host is localhost and the port 6379 when left out; an IPv6 host is written in brackets. User, password, socket path
+ * and the query are percent-encoded; `db` is `database`. Unknown options, options given twice, and whatever else is not in
+ * this grammar are refused. rediss:// fails with ROAN_E_UNSUPPORTED: TLS is not built in yet; so do redis+cluster:// and
+ * redis+sentinel://. Fails with ROAN_E_CONFIG (the text names the part, never a value), UNSUPPORTED or NOMEM. */
 ROAN_API roan_status roan_open(roan **ret_client, const char *uri, const roan_options *options, roan_error *reterr)
     ROAN_MUST_CHECK;
 
