@@ -145,6 +145,7 @@ class Argument:
     def __init__(self, kind, name, parts=()):
         self.kind, self.name, self.parts = kind, name, list(parts)
         self.token = None
+        self.field, self.type = name, None # its own name and the type of its value, for who makes code from it
         self.is_optional = self.is_repeated = self.repeats_token = False
 
     def words(self):
@@ -225,7 +226,9 @@ class ArgumentParser:
             argument = self.value(self.word())
             argument.token = shown
             return argument
-        return self.repeated(Argument("token", shown), match.group("dots"))
+        token = Argument("token", shown)
+        token.field = match.group("own") or shown.strip('"').lower()
+        return self.repeated(token, match.group("dots"))
 
     def optional(self):
         self.expect("[")
@@ -260,7 +263,9 @@ class ArgumentParser:
             self.fail("'%s' is not a type of argument" % match.group("type"))
         opener = self.text[self.offset:self.offset + 1]
         if opener not in ("<", "{") or match.group("dots"):
-            return self.repeated(Argument("value", match.group("text") or match.group("name")), match.group("dots"))
+            argument = Argument("value", match.group("text") or match.group("name"))
+            argument.field, argument.type = match.group("name"), match.group("type") or "string"
+            return self.repeated(argument, match.group("dots"))
         if opener == "<":
             argument = Argument("oneof", word, self.alternatives())
         else:
@@ -269,6 +274,7 @@ class ArgumentParser:
             self.expect("}")
             if not argument.parts:
                 self.fail("the block '%s' is empty" % word)
+        argument.field = match.group("name")
         dots = re.compile(r"\.*").match(self.text, self.offset).group(0)
         self.offset += len(dots)
         return self.repeated(argument, dots)

@@ -36,8 +36,10 @@ LAYERS = {
 }
 
 # Public headers belong to a layer too; a layer may include those of the layers it may include, and these.
-PUBLIC_LAYERS = {"base.h": "base", "resp.h": "resp", "commands.h": "engine", "server.h": "server",
-                 "client.h": "client", "transport.h": "client", "scripted.h": "client", "kit.h": "kit", "fs.h": "fs"}
+PUBLIC_LAYERS = {"base.h": "base", "resp.h": "resp", "commands.h": "engine", "server.h": "server", "kit.h": "kit", "fs.h": "fs"}
+PUBLIC_LAYERS.update((name, "client") for name in (
+    "client.h", "client_commands.h", "words.h", "decode.h", "batch.h", "lease.h", "transport.h", "scripted.h",
+    "subscription.h", "script.h", "scan.h", "value_stream.h"))
 PUBLIC_EXTRA = {"kit": ("client.h",), "fs": ("client.h",), "cli": tuple(PUBLIC_LAYERS)}
 
 # Layers that take bytes and a time value and give back bytes: no sockets, no files, no wall clock.

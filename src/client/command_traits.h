@@ -1,7 +1,7 @@
 /* client/command_traits.h: what the client must know about a command beyond its words.
  *
- * Generated from the server's command rows (see tools/, and the rows by hand for what a server does not need to know:
- * idempotence, effect on the connection's state, secrets). Pure functions over argument vectors: no connection, no
+ * Generated from the server's command rows and from command_rows.txt, which has what a server does not need to know:
+ * idempotence, effect on the connection's state, and the commands of other servers. Pure functions over argument vectors: no connection, no
  * allocation, any thread. Names match in any case; a subcommand's traits win over its container's.
  */
 #pragma once
@@ -62,19 +62,26 @@ int64_t roan_command_block_us(const roan_command_traits *traits, size_t argc, co
 
 /* The positions of the keys in argv, ascending; returns their number, which may exceed positions_max (then call again),
  * or SIZE_MAX when the command's keys cannot be known. */
-size_t roan_command_find_keys(const roan_command_traits *traits, size_t argc, const roan_slice *argv,
-                              unsigned *positions, size_t positions_max);
+size_t roan_command_key_positions(const roan_command_traits *traits, size_t argc, const roan_slice *argv,
+                                  unsigned *positions, size_t positions_max);
 
-/* "set k1 (3 words, 74 bytes)": name and sizes, never values, never secrets. Always terminated. */
+/* "set: 1 key, 3 words, 74 bytes": name and sizes, never values, never secrets. Always terminated, and cut to fit. The
+ * name of an unknown command is shown when it looks like one. */
 void roan_command_describe(const roan_command_traits *traits, size_t argc, const roan_slice *argv, char *text,
                            size_t text_bytes);
 
-/* Does putting `prefix` before the keys need anything beyond them (MATCH of SCAN, BY and GET patterns of SORT, KEYS'
- * pattern)? Builds the new vector: words[0..argc) receive slices, either the old ones or into `scratch`, which grows.
- * ROAN_E_USAGE when the keys cannot be known (*reterr says so), ROAN_E_NOMEM. */
-roan_status roan_prefix_apply(roan_slice prefix, const roan_command_traits *traits, size_t argc,
-                              const roan_slice *argv, roan_slice *words, roan_request_buffer *scratch,
-                              roan_error *reterr) ROAN_MUST_CHECK;
+/* SCAN without a pattern gets one. */
+#define ROAN_PREFIX_WORDS_EXTRA 2
 
-/* Takes the prefix off the keys in a reply to this command (SCAN, KEYS, RANDOMKEY, BLPOP, XREAD, LMPOP ...), in place. */
+/* The words of the call with `prefix` before its keys and before what stands for keys: the pattern of KEYS, MATCH of
+ * SCAN (added when it is missing), BY and GET of SORT. words[0..argc + ROAN_PREFIX_WORDS_EXTRA) receive slices, either
+ * the old ones or into `scratch`, which grows and must stay as it is while they are used; *ret_argc how many they are.
+ * ROAN_E_USAGE when the keys cannot be known, or when a pattern cannot carry the prefix (*reterr says so);
+ * ROAN_E_NOMEM. */
+roan_status roan_prefix_apply(roan_slice prefix, const roan_command_traits *traits, size_t argc,
+                              const roan_slice *argv, roan_slice *words, size_t *ret_argc,
+                              roan_request_buffer *scratch, roan_error *reterr) ROAN_MUST_CHECK;
+
+/* Takes the prefix off the keys in a reply to this command (SCAN, KEYS, RANDOMKEY, BLPOP, XREAD, LMPOP ...), in place. A
+ * key without the prefix stays as it is. */
 void roan_prefix_strip(roan_slice prefix, const roan_command_traits *traits, roan_value *reply);
