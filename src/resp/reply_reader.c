@@ -7,7 +7,7 @@
  * more bytes arrive, and counts the values it holds. Only then is memory taken, of exactly the
  * right size, and the tree built in a second pass that cannot fail:
  *
- *   block:   | adopted buffer or NULL | root | other values ... | copy of the reply's bytes |
+ *   block:   | adopted buffer or NULL | owned | root | other values ... | copy of the reply's bytes |
  *
  * Texts point into the copy. A reply of ADOPT_BYTES_MIN or more which is at least half of what is
  * buffered is not copied: the block takes the buffer itself and the reader goes on with a new one.
@@ -23,6 +23,7 @@
 #include "roan/resp.h"
 
 #include "base/macros.h"
+#include "resp/reply_reader.h"
 #include "resp/reply_scan.h"
 
 #include <locale.h>
@@ -33,7 +34,9 @@
 #define ADOPT_BYTES_MIN (64 * 1024)
 
 typedef struct reply_block {
-    char *adopted; /* the buffer that the texts point into, or NULL when they follow the values */
+    char *adopted;      /* the buffer that the texts point into, or NULL when they follow the values */
+    roan_value **owned; /* collected: the replies that the elements were, or NULL */
+    size_t owned_count;
     roan_value values[];
 } reply_block;
 
@@ -93,10 +96,31 @@ roan_value *roan_value_free(roan_value *value)
 {
     if (value != NULL) {
         reply_block *block = (reply_block *)(void *)((char *)value - offsetof(reply_block, values));
+        for (size_t i = 0; i < block->owned_count; i++)
+            roan_value_free(block->owned[i]);
+        free(block->owned);
         free(block->adopted);
         free(block);
     }
     return NULL;
+}
+
+roan_value *roan_value_collect(roan_value **values, size_t count)
+{
+    reply_block *block;
+
+    if (count > SIZE_MAX / sizeof(roan_value) - 2)
+        return NULL;
+    block = malloc(sizeof *block + (count + 1) * sizeof(roan_value));
+    if (block == NULL)
+        return NULL;
+    block->adopted = NULL;
+    block->owned = values;
+    block->owned_count = count;
+    block->values[0] = (roan_value){.type = ROAN_REPLY_ARRAY, .count = count, .elements = block->values + 1};
+    for (size_t i = 0; i < count; i++)
+        block->values[i + 1] = *values[i];
+    return block->values;
 }
 
 /* Drops the consumed bytes at the front when they are the larger part: cheap on average. */
@@ -155,6 +179,45 @@ roan_status roan_reply_reader_feed(roan_reply_reader *reader, const char *data, 
     memcpy(reader->buffer + reader->end, data, bytes);
     reader->end += bytes;
     return ROAN_OK;
+}
+
+roan_status roan_reply_reader_reserve(roan_reply_reader *reader, char **ret_room, size_t *bytes)
+{
+    roan_status status;
+
+    if (reader->is_broken)
+        return ROAN_E_PROTOCOL;
+    status = reserve(reader, *bytes);
+    if (status != ROAN_OK)
+        return status;
+    *ret_room = reader->buffer + reader->end;
+    *bytes = reader->capacity - reader->end;
+    return ROAN_OK;
+}
+
+void roan_reply_reader_commit(roan_reply_reader *reader, size_t bytes)
+{
+    ROAN_ASSERT(bytes <= reader->capacity - reader->end);
+    reader->end += bytes;
+}
+
+size_t roan_reply_reader_buffered(const roan_reply_reader *reader)
+{
+    return reader->end - reader->start;
+}
+
+size_t roan_reply_reader_expected(const roan_reply_reader *reader)
+{
+    return roan_reply_scan_bytes_min(&reader->scan);
+}
+
+void roan_reply_reader_trim(roan_reply_reader *reader)
+{
+    if (reader->start < reader->end)
+        return;
+    free(reader->buffer);
+    reader->buffer = NULL;
+    reader->start = reader->end = reader->capacity = 0;
 }
 
 /* The text up to the CRLF that the first pass has seen; moves behind it. */
@@ -338,6 +401,8 @@ static roan_status take_reply(roan_reply_reader *reader, roan_value **ret_value)
     if (block == NULL)
         return ROAN_E_NOMEM;
     block->adopted = NULL;
+    block->owned = NULL;
+    block->owned_count = 0;
     if (!is_adopted) {
         wire = memcpy((char *)block + block_bytes, wire, reply_bytes);
         skip_reply(reader, reply_bytes);

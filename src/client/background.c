@@ -1,0 +1,420 @@
+/* client/background.c: see background.h. */
+#include "client/background.h"
+
+#include "base/macros.h"
+#include "client/drive.h"
+#include "client/handle.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+/* How often one round receives from one link before the others get their turn. */
+#define RECEIVES_MAX 64
+
+/* A link that the thread took over under contention goes back to its callers after so many rounds with so little to do. */
+#define QUIET_PENDING 2
+#define QUIET_ROUNDS 256
+
+#define TIMER_TOKEN UINT64_MAX
+#define WAKE_TOKEN (UINT64_MAX - 1)
+
+static int add_to_epoll(int epoll_fd, int fd, uint64_t token)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = token};
+
+    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+roan_status roan_background_init(roan *client, roan_error *reterr)
+{
+    roan_background *background = &client->background;
+    bool is_loop = client->settings->options.drive == ROAN_DRIVE_LOOP;
+
+    ROAN_ASSERT(pthread_mutex_init(&background->lock, NULL) == 0);
+    background->epoll_fd = background->timer_fd = -1;
+    background->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (background->wake_fd >= 0 && !is_loop)
+        return ROAN_OK;
+    if (background->wake_fd >= 0) {
+        background->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        background->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+        if (background->epoll_fd >= 0 && background->timer_fd >= 0 &&
+            add_to_epoll(background->epoll_fd, background->wake_fd, WAKE_TOKEN) == 0 &&
+            add_to_epoll(background->epoll_fd, background->timer_fd, TIMER_TOKEN) == 0)
+            return ROAN_OK;
+    }
+    roan_status status = roan_error_set_errno(reterr, errno, "cannot make the descriptors of the event loop");
+    roan_background_done(client);
+    return status;
+}
+
+static void close_if_open(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void roan_background_done(roan *client)
+{
+    roan_background *background = &client->background;
+
+    close_if_open(&background->wake_fd);
+    close_if_open(&background->epoll_fd);
+    close_if_open(&background->timer_fd);
+    free(background->items);
+    free(background->visited);
+    background->items = NULL;
+    background->visited = NULL;
+    pthread_mutex_destroy(&background->lock);
+}
+
+void roan_background_attach(roan *client, roan_link *link)
+{
+    roan_background *background = &client->root->background;
+
+    pthread_mutex_lock(&background->lock);
+    link->next = background->links;
+    background->links = link;
+    pthread_mutex_unlock(&background->lock);
+}
+
+void roan_background_detach(roan *client, roan_link *link)
+{
+    roan_background *background = &client->root->background;
+
+    pthread_mutex_lock(&background->lock);
+    for (roan_link **at = &background->links; *at != NULL; at = &(*at)->next)
+        if (*at == link) {
+            *at = link->next;
+            break;
+        }
+    pthread_mutex_unlock(&background->lock);
+}
+
+void roan_background_notify(roan_background *background)
+{
+    const uint64_t one = 1;
+
+    if (!atomic_exchange(&background->is_notified, true) && atomic_load(&background->is_asleep))
+        ROAN_IGNORE(write(background->wake_fd, &one, sizeof one));
+}
+
+/* ---- a round ---- */
+
+/* Is there something that only the background will do? */
+static bool needs_background(const roan_link *link)
+{
+    return roan_drive_is_background(link) || link->async_count > 0 || link->delayed != NULL || link->is_wanted ||
+           link->client->root->settings->options.drive == ROAN_DRIVE_LOOP;
+}
+
+static void take_role(roan_link *link)
+{
+    link->driver = ROAN_DRIVER_BACKGROUND;
+    link->driver_thread = pthread_self();
+}
+
+/* First visit: sends, and says what to wait for. False: somebody else drives it or there is nothing to do. */
+static bool prepare(roan_link *link, roan_wait_item *item, int64_t *due_us)
+{
+    roan_outcome outcome;
+    bool is_ours;
+
+    roan_outcome_begin(&outcome);
+    pthread_mutex_lock(&link->lock);
+    roan_link_expire(link, roan_now_us(link->client), &outcome);
+    is_ours = link->driver == ROAN_DRIVER_NONE && needs_background(link);
+    if (is_ours) {
+        take_role(link);
+        roan_link_progress(link, &outcome);
+        roan_link_flush(link, &outcome);
+        is_ours = needs_background(link); /* it may have become ready and idle */
+        if (!is_ours) {
+            link->driver = ROAN_DRIVER_NONE;
+            roan_drive_pass_on(link, &outcome);
+            outcome.wakes_background = false;
+        }
+    }
+    if (is_ours) {
+        *due_us = ROAN_MIN(*due_us, roan_link_due_us(link));
+        *item = (roan_wait_item){.want_receive = true, .want_send = link->is_blocked};
+        link->polled_wire = link->wire;
+        if (link->wire != NULL) {
+            item->stream = link->wire->stream;
+            link->wire->users++;
+        }
+        link->is_polled = true;
+    } else if (link->async_count > 0) {
+        *due_us = ROAN_MIN(*due_us, link->next_deadline_us); /* a caller drives; deadlines are ours */
+    }
+    pthread_mutex_unlock(&link->lock);
+    roan_outcome_finish(link->client, &outcome);
+    return is_ours;
+}
+
+/* Gives the role up unless it is the background's for good. */
+static void give_role(roan_link *link, roan_outcome *outcome)
+{
+    if (link->is_owned) {
+        link->quiet_rounds = link->pending_count <= QUIET_PENDING ? link->quiet_rounds + 1 : 0;
+        if (link->quiet_rounds >= QUIET_ROUNDS)
+            link->is_owned = false;
+    }
+    link->driver = ROAN_DRIVER_NONE;
+    if (roan_drive_is_background(link) || link->async_count > 0)
+        return; /* the next round takes it again */
+    roan_drive_pass_on(link, outcome);
+}
+
+/* Second visit: receives. */
+static void attend(roan_link *link, const roan_wait_item *item, roan_wire *wire)
+{
+    roan_outcome outcome;
+    bool is_current = true;
+
+    roan_outcome_begin(&outcome);
+    pthread_mutex_lock(&link->lock);
+    link->is_polled = false;
+    if (wire != NULL)
+        is_current = roan_link_leave_wire(link, wire);
+    if (link->driver == ROAN_DRIVER_BACKGROUND) {
+        if (is_current && item->is_ready && link->wire != NULL) {
+            link->is_blocked = false;
+            if (link->state != ROAN_LINK_OPENING)
+                for (unsigned i = 0; i < RECEIVES_MAX && link->wire == wire && roan_link_receive(link, 0, &outcome); i++)
+                    continue;
+        }
+        roan_link_progress(link, &outcome);
+        roan_link_flush(link, &outcome);
+        give_role(link, &outcome);
+    }
+    pthread_mutex_unlock(&link->lock);
+    roan_outcome_finish(link->client, &outcome);
+}
+
+static bool make_room(roan_background *background, size_t count)
+{
+    roan_link **visited;
+    roan_wait_item *items;
+
+    if (count <= background->visited_max)
+        return true;
+    count = ROAN_MAX(count, background->visited_max * 2);
+    visited = realloc(background->visited, count * sizeof(roan_link *));
+    if (visited != NULL)
+        background->visited = visited;
+    items = realloc(background->items, count * sizeof(roan_wait_item));
+    if (items != NULL)
+        background->items = items;
+    if (visited == NULL || items == NULL)
+        return false;
+    background->visited_max = count;
+    return true;
+}
+
+static size_t list_links(roan_background *background)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&background->lock);
+    for (roan_link *at = background->links; at != NULL; at = at->next) {
+        if (!make_room(background, count + 1))
+            break;
+        roan_link_keep(at);
+        background->visited[count++] = at;
+    }
+    pthread_mutex_unlock(&background->lock);
+    return count;
+}
+
+static void drain_wake(roan_background *background)
+{
+    uint64_t value;
+
+    ROAN_IGNORE(read(background->wake_fd, &value, sizeof value));
+}
+
+static int64_t sleep_us(const roan *client, int64_t due_us, int64_t wait_us)
+{
+    int64_t left_us;
+
+    if (atomic_load(&client->background.is_notified))
+        return 0;
+    if (due_us == ROAN_NO_DEADLINE)
+        return wait_us;
+    left_us = ROAN_MAX(due_us - roan_now_us(client), 0);
+    return wait_us < 0 ? left_us : ROAN_MIN(left_us, wait_us);
+}
+
+void roan_background_round(roan *client, int64_t wait_us)
+{
+    roan_background *background = &client->background;
+    roan_wire *wires[64];
+    size_t count;
+    size_t used = 0;
+    int64_t due_us;
+
+    atomic_store(&background->is_notified, false);
+    due_us = roan_pool_expire(client, roan_now_us(client));
+    count = ROAN_MIN(list_links(background), ROAN_COUNT_OF(wires));
+    for (size_t i = 0; i < count; i++) {
+        roan_link *link = background->visited[i];
+        background->items[used] = (roan_wait_item){0};
+        if (!prepare(link, &background->items[used], &due_us)) {
+            roan_link_drop(link);
+            continue;
+        }
+        wires[used] = link->polled_wire; /* nobody changes it but a round */
+        background->visited[used++] = link;
+    }
+    atomic_store(&background->is_asleep, true);
+    wait_us = sleep_us(client, due_us, wait_us);
+    client->transport->wait(client->transport->state, background->items, (unsigned)used, background->wake_fd, wait_us);
+    atomic_store(&background->is_asleep, false);
+    drain_wake(background);
+    for (size_t i = 0; i < used; i++) {
+        attend(background->visited[i], &background->items[i], wires[i]);
+        roan_link_drop(background->visited[i]);
+    }
+}
+
+/* ---- the program's loop ---- */
+
+static void unwatch(roan_background *background, roan_link *link)
+{
+    if (link->watched_fd >= 0)
+        ROAN_IGNORE(epoll_ctl(background->epoll_fd, EPOLL_CTL_DEL, link->watched_fd, NULL)); /* closed: gone already */
+    link->watched_fd = -1;
+}
+
+static void watch(roan_background *background, roan_link *link)
+{
+    int fd = link->wire != NULL ? link->wire->stream->transport->fd(link->wire->stream) : -1;
+    uint32_t events = EPOLLIN | (link->is_blocked ? (uint32_t)EPOLLOUT : 0);
+    struct epoll_event event = {.events = events, .data.ptr = link};
+
+    if (fd == link->watched_fd && link->epoch == link->watched_epoch && events == link->watched_events)
+        return;
+    if (fd != link->watched_fd || link->epoch != link->watched_epoch)
+        unwatch(background, link);
+    if (fd >= 0 && epoll_ctl(background->epoll_fd, link->watched_fd >= 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0)
+        return; /* the timer still calls for rounds */
+    link->watched_fd = fd;
+    link->watched_epoch = link->epoch;
+    link->watched_events = events;
+}
+
+int64_t roan_background_due_us(roan *client)
+{
+    roan_background *background = &client->background;
+    int64_t due_us = ROAN_NO_DEADLINE;
+    size_t count = list_links(background);
+
+    for (size_t i = 0; i < count; i++) {
+        roan_link *link = background->visited[i];
+        pthread_mutex_lock(&link->lock);
+        due_us = ROAN_MIN(due_us, roan_link_due_us(link));
+        if (background->epoll_fd >= 0)
+            watch(background, link);
+        pthread_mutex_unlock(&link->lock);
+        roan_link_drop(link);
+    }
+    return due_us;
+}
+
+void roan_background_watch(roan *client)
+{
+    int64_t due_us = roan_background_due_us(client);
+    int64_t left_us = due_us == ROAN_NO_DEADLINE ? 0 : ROAN_MAX(due_us - roan_now_us(client), 1);
+    struct itimerspec timer = {.it_value = {left_us / 1000000, left_us % 1000000 * 1000}};
+
+    if (due_us == client->background.timer_us)
+        return;
+    client->background.timer_us = due_us;
+    ROAN_IGNORE(timerfd_settime(client->background.timer_fd, 0, &timer, NULL));
+}
+
+/* ---- the thread ---- */
+
+static void *run(void *argument)
+{
+    roan *client = argument;
+
+    while (!atomic_load(&client->background.is_stopping))
+        roan_background_round(client, -1);
+    return NULL;
+}
+
+static bool start(roan *client)
+{
+    roan_background *background = &client->background;
+    sigset_t all, old;
+    bool is_running;
+
+    pthread_mutex_lock(&background->lock);
+    if (!background->is_running && !atomic_load(&background->is_stopping)) {
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &old);
+        background->is_running = pthread_create(&background->thread, NULL, run, client) == 0;
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+        if (background->is_running)
+            ROAN_IGNORE(pthread_setname_np(background->thread, "roan-client"));
+    }
+    is_running = background->is_running;
+    pthread_mutex_unlock(&background->lock);
+    return is_running;
+}
+
+void roan_background_wake(roan *client)
+{
+    client = client->root;
+    if (client->settings->options.drive != ROAN_DRIVE_LOOP && !atomic_load(&client->background.has_thread)) {
+        if (!start(client))
+            return; /* callers drive, or nobody: the deadline of whoever waits still holds */
+        atomic_store(&client->background.has_thread, true);
+    }
+    roan_background_notify(&client->background);
+}
+
+void roan_background_stop(roan *client)
+{
+    roan_background *background = &client->background;
+    bool was_running;
+
+    pthread_mutex_lock(&background->lock);
+    was_running = background->is_running;
+    background->is_running = false;
+    atomic_store(&background->is_stopping, true);
+    pthread_mutex_unlock(&background->lock);
+    if (!was_running)
+        return;
+    roan_background_notify(background);
+    pthread_join(background->thread, NULL);
+}
+
+void roan_background_forget(roan *client)
+{
+    roan_background *background = &client->background;
+
+    close_if_open(&background->wake_fd);
+    close_if_open(&background->epoll_fd);
+    close_if_open(&background->timer_fd);
+    background->is_running = false;
+    atomic_store(&background->is_stopping, false);
+    atomic_store(&background->has_thread, false);
+    atomic_store(&background->is_notified, false);
+    atomic_store(&background->is_asleep, false);
+    free(background->items);
+    free(background->visited);
+    background->items = NULL;
+    background->visited = NULL;
+    background->visited_max = 0;
+    background->links = NULL;
+    ROAN_ASSERT(pthread_mutex_init(&background->lock, NULL) == 0);
+}

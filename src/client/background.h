@@ -1,0 +1,53 @@
+/* client/background.h: what drives links when no caller does: a thread of the library, or the program's loop.
+ *
+ * A round visits every link of the handle. Where something has to be done and nobody drives, it takes the driver's role,
+ * sends, and waits for all of them at once; then it receives what came. In AUTO a caller takes the role away from a
+ * round that sleeps; the round notices when it wakes.
+ */
+#pragma once
+
+#include "client/link.h"
+
+typedef struct roan_background {
+    pthread_mutex_t lock; /* of `links`, the thread's life */
+    roan_link *links;     /* of the handle, by `next` */
+    roan_link **visited;  /* links of one round, with their items */
+    roan_wait_item *items;
+    size_t visited_max;
+    pthread_t thread;
+    bool is_running;
+    _Atomic bool has_thread; /* as is_running, without the lock */
+    _Atomic bool is_stopping;
+    _Atomic bool is_notified;
+    _Atomic bool is_asleep;
+    _Atomic bool is_turning; /* LOOP: inside of roan_turn() */
+    int wake_fd;          /* eventfd, -1 until needed */
+    int epoll_fd, timer_fd; /* LOOP: what the program polls */
+    int64_t timer_us;       /* what the timer is set to */
+} roan_background;
+
+roan_status roan_background_init(roan *client, roan_error *reterr);
+/* Ends the thread. */
+void roan_background_stop(roan *client);
+void roan_background_done(roan *client);
+
+/* A link of the handle begins and ends to be visited. Its lock is not held. */
+void roan_background_attach(roan *client, roan_link *link);
+void roan_background_detach(roan *client, roan_link *link);
+
+/* Something changed: the next round must come soon. Any thread, with or without a link's lock. */
+void roan_background_notify(roan_background *background);
+
+/* Makes sure that somebody does rounds: starts the thread (AUTO, THREAD) or notifies the loop. */
+void roan_background_wake(roan *client);
+
+/* One round that waits at most wait_us (-1: for ever). */
+void roan_background_round(roan *client, int64_t wait_us);
+
+/* LOOP: makes the program's descriptor tell of everything that the next round waits for. */
+void roan_background_watch(roan *client);
+/* When the next round is due; ROAN_NO_DEADLINE. */
+int64_t roan_background_due_us(roan *client);
+
+/* After fork(): nothing of it is left in the child. */
+void roan_background_forget(roan *client);

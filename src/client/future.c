@@ -1,0 +1,289 @@
+/* client/future.c: making, settling and releasing futures; the thread's store of used ones; parking of threads.
+ *
+ * Every thread keeps a few futures that it has released, so that a command of the usual size costs no allocation. What
+ * a thread keeps is freed when it ends.
+ */
+#include "client/future.h"
+
+#include "base/macros.h"
+#include "client/handle.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STORE_MAX 64
+
+typedef struct store {
+    roan_future *first;
+    size_t count;
+    bool is_registered;
+} store;
+
+static __thread store thread_store;
+static __thread roan_failure thread_failure;
+static __thread _Atomic uint32_t thread_word;
+static pthread_key_t store_key;
+static pthread_once_t store_once = PTHREAD_ONCE_INIT;
+
+/* What a caller gets when there is no memory for a future. */
+static roan_failure no_memory_failure = {
+    .code = ROAN_E_NOMEM, .fate = ROAN_FATE_NOT_SENT, .attempts = 1, .text = "out of memory"};
+static roan_future no_memory_future = {
+    .references = 1, .is_settled = true, .status = ROAN_E_NOMEM, .failure = &no_memory_failure};
+
+static void empty_store(void *unused)
+{
+    (void)unused;
+    while (thread_store.first != NULL) {
+        roan_future *future = thread_store.first;
+        thread_store.first = future->next;
+        free(future);
+    }
+    thread_store.count = 0;
+}
+
+static void make_key(void)
+{
+    ROAN_IGNORE(pthread_key_create(&store_key, empty_store));
+}
+
+static roan_future *take_from_store(void)
+{
+    roan_future *future = thread_store.first;
+
+    if (future == NULL)
+        return malloc(sizeof *future);
+    thread_store.first = future->next;
+    thread_store.count--;
+    return future;
+}
+
+static void put_into_store(roan_future *future)
+{
+    if (thread_store.count == STORE_MAX) {
+        free(future);
+        return;
+    }
+    if (!thread_store.is_registered) {
+        pthread_once(&store_once, make_key);
+        ROAN_IGNORE(pthread_setspecific(store_key, &thread_store));
+        thread_store.is_registered = true;
+    }
+    future->next = thread_store.first;
+    thread_store.first = future;
+    thread_store.count++;
+}
+
+bool roan_future_is_static(const roan_future *future)
+{
+    return future == &no_memory_future;
+}
+
+roan_future *roan_future_create(roan *client)
+{
+    roan_future *future = take_from_store();
+
+    if (future == NULL)
+        return &no_memory_future;
+    memset(future, 0, offsetof(roan_future, inline_request));
+    atomic_init(&future->references, 1);
+    future->client = client;
+    future->request = future->inline_request;
+    future->request_capacity = sizeof future->inline_request;
+    future->deadline_us = ROAN_NO_DEADLINE;
+    future->attempts = 1;
+    return future;
+}
+
+static void destroy(roan_future *future)
+{
+    ROAN_ASSERT(!future->is_queued && future->waiters == NULL);
+    for (size_t i = 0; i < future->replies_count && future->replies != NULL; i++)
+        roan_value_free(future->replies[i]);
+    free(future->replies);
+    roan_value_free(future->reply);
+    free(future->failure);
+    if (future->link != NULL && future->holds_link)
+        roan_link_drop(future->link);
+    if (future->request != future->inline_request)
+        free(future->request);
+    put_into_store(future);
+}
+
+roan_future *roan_keep(roan_future *future)
+{
+    if (!roan_future_is_static(future))
+        atomic_fetch_add_explicit(&future->references, 1, memory_order_relaxed);
+    return future;
+}
+
+void roan_drop(roan_future *future)
+{
+    if (future == NULL || roan_future_is_static(future))
+        return;
+    if (atomic_fetch_sub_explicit(&future->references, 1, memory_order_acq_rel) == 1)
+        destroy(future);
+}
+
+char *roan_future_reserve(roan_future *future, size_t bytes)
+{
+    size_t wanted;
+    size_t capacity;
+    char *request;
+
+    if (bytes <= future->request_capacity - future->request_bytes)
+        return future->request + future->request_bytes;
+    if (__builtin_add_overflow(future->request_bytes, bytes, &wanted) || wanted > SIZE_MAX / 2)
+        return NULL;
+    capacity = ROAN_MAX(wanted, future->request_capacity < 65536 ? future->request_capacity * 2 : wanted);
+    if (future->request == future->inline_request) {
+        request = malloc(capacity);
+        if (request != NULL)
+            memcpy(request, future->inline_request, future->request_bytes);
+    } else {
+        request = realloc(future->request, capacity);
+    }
+    if (request == NULL)
+        return NULL;
+    future->request = request;
+    future->request_capacity = capacity;
+    return request + future->request_bytes;
+}
+
+/* '*' or '$', digits, CRLF. */
+#define HEADER_BYTES_MAX 24
+
+static char *write_header(char *at, char type, size_t number)
+{
+    char digits[24];
+    size_t count = 0;
+
+    *at++ = type;
+    do {
+        digits[count++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    while (count > 0)
+        *at++ = digits[--count];
+    *at++ = '\r';
+    *at++ = '\n';
+    return at;
+}
+
+bool roan_future_encode(roan_future *future, size_t argc, const roan_slice *argv)
+{
+    size_t bytes = HEADER_BYTES_MAX;
+    char *at;
+    char *start;
+
+    for (size_t i = 0; i < argc; i++)
+        if (__builtin_add_overflow(bytes, HEADER_BYTES_MAX + 2 + argv[i].bytes, &bytes))
+            return false;
+    start = at = roan_future_reserve(future, bytes);
+    if (at == NULL)
+        return false;
+    at = write_header(at, '*', argc);
+    for (size_t i = 0; i < argc; i++) {
+        at = write_header(at, '$', argv[i].bytes);
+        if (argv[i].bytes > 0)
+            memcpy(at, argv[i].data, argv[i].bytes);
+        at += argv[i].bytes;
+        *at++ = '\r';
+        *at++ = '\n';
+    }
+    future->request_bytes += (size_t)(at - start);
+    future->replies_due++;
+    return true;
+}
+
+void roan_future_settle(roan_future *future, roan_status status, roan_value *reply, const roan_failure *failure)
+{
+    ROAN_ASSERT(!atomic_load_explicit(&future->is_settled, memory_order_relaxed));
+    future->status = status;
+    future->reply = reply;
+    if (failure != NULL && status < 0) {
+        future->failure = malloc(sizeof *failure);
+        if (future->failure != NULL) {
+            *future->failure = *failure;
+            future->failure->code = status;
+            future->failure->attempts = future->attempts;
+        }
+    }
+    atomic_store_explicit(&future->is_settled, true, memory_order_release);
+}
+
+bool roan_is_settled(const roan_future *future)
+{
+    return atomic_load_explicit(&future->is_settled, memory_order_acquire);
+}
+
+/* ---- parking ---- */
+
+_Atomic uint32_t *roan_park_word(void)
+{
+    return &thread_word;
+}
+
+void roan_park(_Atomic uint32_t *word, int64_t wait_us)
+{
+    struct timespec wait = {.tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000};
+
+    if (atomic_load_explicit(word, memory_order_acquire) == 0)
+        ROAN_IGNORE(syscall(SYS_futex, (uint32_t *)(void *)word, FUTEX_WAIT_PRIVATE, 0u, wait_us < 0 ? NULL : &wait,
+                            NULL, 0));
+    atomic_exchange_explicit(word, 0, memory_order_acquire);
+}
+
+void roan_unpark(_Atomic uint32_t *word)
+{
+    if (atomic_exchange_explicit(word, 1, memory_order_release) == 0)
+        ROAN_IGNORE(syscall(SYS_futex, (uint32_t *)(void *)word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
+}
+
+/* ---- failures ---- */
+
+roan_failure *roan_failure_of_thread(void)
+{
+    return &thread_failure;
+}
+
+const roan_failure *roan_last_failure(void)
+{
+    return &thread_failure;
+}
+
+static void set_failure(roan_failure *failure, roan_status code, roan_fate fate, const char *format, va_list arguments)
+{
+    memset(failure, 0, offsetof(roan_failure, text));
+    failure->code = code;
+    failure->fate = fate;
+    failure->attempts = 1;
+    ROAN_IGNORE(vsnprintf(failure->text, sizeof failure->text, format, arguments));
+}
+
+void roan_failure_set(roan_failure *failure, roan_status code, roan_fate fate, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    set_failure(failure, code, fate, format, arguments);
+    va_end(arguments);
+}
+
+roan_status roan_fail(roan_status code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    set_failure(&thread_failure, code, ROAN_FATE_NOT_SENT, format, arguments);
+    va_end(arguments);
+    return code;
+}

@@ -1,0 +1,58 @@
+/* client/handle.h: what a roan * points to: settings, the shared link, the pool of exclusive links, the background. */
+#pragma once
+
+#include "base/macros.h"
+#include "client/background.h"
+#include "client/link.h"
+#include "client/options.h"
+#include "client/pool.h"
+
+#define ROAN_HANDLE_MAGIC 0x726f616eu
+
+struct roan {
+    uint32_t magic;
+    uint32_t fork_generation;  /* of the process that its connections belong to */
+    const roan_transport *transport;
+    roan_settings *settings;
+    roan_link *link;           /* the shared one; of a lease's handle: its own */
+    roan *root;                /* of a lease's handle: the handle it was taken from; else itself */
+    roan_pool pool;            /* root only */
+    roan_background background; /* root only */
+    struct roan_subscriptions *subscriptions; /* root only, see pubsub; NULL until the first */
+    _Atomic uint64_t next_id;
+    _Atomic uint64_t commands, failures, timeouts, retries, connects, disconnects, sent_bytes, received_bytes, writes;
+    _Atomic bool is_closing;
+};
+
+static inline int64_t roan_now_us(const roan *client)
+{
+    return client->transport->now_us(client->transport->state);
+}
+
+/* The built-in transport for this address, or NULL with a reason. */
+const roan_transport *roan_transport_of(const roan_settings *settings, roan_error *reterr);
+
+/* Fork: has the process been forked since the handle was made or used? Makes the handle usable in the child. */
+void roan_handle_revive(roan *client);
+uint32_t roan_fork_generation(void);
+
+static inline void roan_handle_check_fork(roan *client)
+{
+    if (ROAN_UNLIKELY(client->root->fork_generation != roan_fork_generation()))
+        roan_handle_revive(client->root);
+}
+
+/* A future for this request, checked and encoded, or one that is settled already. */
+roan_future *roan_future_prepare(roan *client, size_t argc, const roan_slice *argv, const roan_call *call);
+
+/* Checks one request and appends it to what the future sends. */
+roan_status roan_future_add(roan_future *future, size_t argc, const roan_slice *argv, roan_error *reterr);
+
+/* Lock held: submits it, for nobody who waits now. */
+void roan_link_begin(roan_link *link, roan_future *future, roan_outcome *outcome);
+
+/* Begins a prepared future on the handle's link, or on a leased one when it blocks. */
+void roan_future_begin(roan *client, roan_future *future);
+
+/* Waits for the result and leaves a failure where roan_last_failure() finds it. */
+roan_status roan_do_future(roan_future *future, roan_value **ret_reply);

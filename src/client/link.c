@@ -1,0 +1,638 @@
+/* client/link.c: the queue of a link and what happens to its requests: submitted, settled, too late, lost. */
+#include "client/link.h"
+
+#include "base/macros.h"
+#include "client/handle.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+roan_link *roan_link_create(roan *client)
+{
+    roan_link *link = calloc(1, sizeof *link);
+
+    if (link == NULL)
+        return NULL;
+    ROAN_ASSERT(pthread_mutex_init(&link->lock, NULL) == 0);
+    link->client = client;
+    link->next_deadline_us = ROAN_NO_DEADLINE;
+    link->watched_fd = -1;
+    atomic_init(&link->references, 1);
+    return link;
+}
+
+void roan_link_drop(roan_link *link)
+{
+    if (atomic_fetch_sub_explicit(&link->references, 1, memory_order_acq_rel) > 1)
+        return;
+    ROAN_ASSERT(link->driver == ROAN_DRIVER_NONE && link->head == NULL && link->delayed == NULL);
+    ROAN_ASSERT(link->wire == NULL);
+    free(link->handshake.request);
+    pthread_mutex_destroy(&link->lock);
+    free(link);
+}
+
+void roan_link_node_name(const roan_link *link, char *text, size_t text_bytes)
+{
+    ROAN_IGNORE(snprintf(text, text_bytes, "%s", link->client->root->settings->node));
+}
+
+/* ---- the queue ---- */
+
+void roan_link_check(const roan_link *link)
+{
+    size_t count = 0;
+    size_t waiting = 0;
+    bool seen_unsent = false;
+
+    for (const roan_future *at = link->head; at != NULL; at = at->next) {
+        count++;
+        waiting += !at->is_sent;
+        seen_unsent = seen_unsent || at == link->unsent;
+        ROAN_ASSERT(at->is_sent == !seen_unsent);
+        ROAN_ASSERT(at->next == NULL ? link->tail == at : at->next->previous == at);
+    }
+    ROAN_ASSERT(count == link->queue_count && waiting == link->waiting_count);
+    ROAN_ASSERT(seen_unsent == (link->unsent != NULL));
+}
+
+void roan_link_queue(roan_link *link, roan_future *future)
+{
+    ROAN_ASSERT(!future->is_queued);
+    future->previous = link->tail;
+    future->next = NULL;
+    future->is_queued = true;
+    future->is_sent = false;
+    if (link->tail != NULL)
+        link->tail->next = future;
+    else
+        link->head = future;
+    link->tail = future;
+    if (link->unsent == NULL)
+        link->unsent = future;
+    if (link->sending_at == NULL)
+        link->sending_at = future;
+    link->queue_count++;
+    link->waiting_count++;
+    link->waiting_bytes += future->request_bytes;
+    roan_keep(future);
+}
+
+/* The queue's reference passes to the caller. */
+void roan_link_unqueue(roan_link *link, roan_future *future)
+{
+    ROAN_ASSERT(future->is_queued && future->link == link);
+    if (link->unsent == future)
+        link->unsent = future->next;
+    if (link->sending_at == future)
+        link->sending_at = future->next;
+    if (future->previous != NULL)
+        future->previous->next = future->next;
+    else
+        link->head = future->next;
+    if (future->next != NULL)
+        future->next->previous = future->previous;
+    else
+        link->tail = future->previous;
+    link->queue_count--;
+    if (!future->is_sent) {
+        link->waiting_count--;
+        link->waiting_bytes -= future->request_bytes;
+    }
+    future->is_queued = false;
+}
+
+roan_fate roan_link_fate_of(const roan_link *link, const roan_future *future)
+{
+    return future->is_sent && (link->is_sending || future->out_start < link->sent_total) ? ROAN_FATE_MAY_HAVE_RUN
+                                                                                        : ROAN_FATE_NOT_SENT;
+}
+
+/* ---- submitting ---- */
+
+static bool queue_is_full(const roan_link *link, const roan_future *future)
+{
+    const roan_options *options = &link->client->root->settings->options;
+
+    if (link->state == ROAN_LINK_READY || future->is_internal)
+        return false;
+    return (options->queue_commands_max >= 0 && link->waiting_count >= (size_t)options->queue_commands_max) ||
+           (options->queue_bytes_max >= 0 && link->waiting_count > 0 &&
+            link->waiting_bytes + future->request_bytes > (size_t)options->queue_bytes_max);
+}
+
+void roan_link_submit(roan_link *link, roan_future *future, bool is_waited_for, roan_outcome *outcome)
+{
+    int64_t now_us = future->begun_us;
+    roan_failure failure;
+
+    atomic_store_explicit(&future->link, link, memory_order_relaxed);
+    future->holds_link = link->is_exclusive;
+    if (link->is_exclusive)
+        roan_link_keep(link);
+    future->is_awaited = is_waited_for;
+    link->pending_count++;
+    link->async_count += !is_waited_for;
+    if (link->state == ROAN_LINK_CLOSED || (link->is_fenced && !future->is_internal)) {
+        roan_failure_set(&failure, ROAN_E_CLOSED, ROAN_FATE_NOT_SENT, "the handle is closed");
+        roan_link_settle(link, future, ROAN_E_CLOSED, NULL, &failure, outcome);
+        return;
+    }
+    if (queue_is_full(link, future)) {
+        roan_failure_set(&failure, ROAN_E_QUEUE_FULL, ROAN_FATE_NOT_SENT,
+                         "%zu commands of %zu bytes wait for the connection already", link->waiting_count,
+                         link->waiting_bytes);
+        roan_link_settle(link, future, ROAN_E_QUEUE_FULL, NULL, &failure, outcome);
+        return;
+    }
+    roan_link_queue(link, future);
+    link->next_deadline_us = ROAN_MIN(link->next_deadline_us, future->deadline_us);
+    if (link->state != ROAN_LINK_READY)
+        roan_link_want(link, now_us, outcome);
+    link->used_us = now_us;
+}
+
+/* ---- settling ---- */
+
+void roan_link_settle(roan_link *link, roan_future *future, roan_status status, roan_value *reply,
+                      const roan_failure *failure, roan_outcome *outcome)
+{
+    const roan *root = link->client->root;
+
+    link->pending_count--;
+    link->async_count -= !future->is_awaited;
+    roan_future_settle(future, status, reply, failure);
+    if (future->failure != NULL && future->failure->node[0] == '\0')
+        roan_link_node_name(link, future->failure->node, sizeof future->failure->node);
+    for (roan_wait_node *node = future->waiters; node != NULL; node = node->next)
+        roan_outcome_wake(outcome, node->word);
+    if (future->then != NULL || future->release != NULL || (root->settings->hooks.on_end != NULL && future->was_begun)) {
+        future->outcome_next = NULL;
+        if (outcome->last != NULL)
+            outcome->last->outcome_next = roan_keep(future);
+        else
+            outcome->first = roan_keep(future);
+        outcome->last = future;
+    }
+}
+
+void roan_link_cancel(roan_link *link, roan_future *future, const roan_failure *why, roan_outcome *outcome)
+{
+    roan_failure failure = *why;
+
+    if (future->is_queued && !future->is_sent) {
+        roan_link_unqueue(link, future);
+        roan_drop(future);
+    } else if (future->is_queued) {
+        failure.fate = roan_link_fate_of(link, future);
+        future->is_abandoned = true;
+    } else {
+        for (roan_future **at = &link->delayed; *at != NULL; at = &(*at)->next)
+            if (*at == future) {
+                *at = future->next;
+                roan_drop(future);
+                break;
+            }
+    }
+    roan_link_settle(link, future, failure.code, NULL, &failure, outcome);
+}
+
+/* ---- trying again ---- */
+
+#define RETRY_FIRST_US 50000
+#define RETRY_MAX_US 2000000
+
+/* Nothing ran, whatever the command: the server was not able to. */
+static bool nothing_ran(const roan_failure *why)
+{
+    static const char *const codes[] = {"LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN"};
+
+    for (size_t i = 0; i < ROAN_COUNT_OF(codes); i++)
+        if (strcmp(why->server_code, codes[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Microseconds to wait, or -1. */
+static int64_t retry_wait_us(const roan_link *link, const roan_future *future, const roan_failure *why)
+{
+    const roan_options *options = &link->client->root->settings->options;
+    int64_t wait_us = RETRY_FIRST_US << ROAN_MIN(future->attempts - 1, 8u);
+
+    if (options->retry != NULL) {
+        int wait_ms = options->retry(options->retry_argument, future->attempts, why, future->traits->name);
+        return wait_ms < 0 ? -1 : (int64_t)wait_ms * 1000;
+    }
+    if (why->code == ROAN_E_SERVER)
+        return nothing_ran(why) ? ROAN_MIN(wait_us, RETRY_MAX_US) : -1;
+    if (why->fate == ROAN_FATE_NOT_SENT)
+        return 0;
+    return future->retry == 1 || future->retry_class == ROAN_RETRY_READ ? 0 : -1;
+}
+
+static void delay(roan_link *link, roan_future *future, int64_t due_us)
+{
+    roan_future **at = &link->delayed;
+
+    future->due_us = due_us;
+    while (*at != NULL && (*at)->due_us <= due_us)
+        at = &(*at)->next;
+    future->next = *at;
+    *at = roan_keep(future);
+}
+
+/* An unqueued future goes back into the queue, now or later; a queued one is to stay where it is. */
+bool roan_link_try_again(roan_link *link, roan_future *future, const roan_failure *why, int64_t now_us)
+{
+    const roan_options *options = &link->client->root->settings->options;
+    roan_failure failure = *why;
+    int64_t wait_us;
+
+    failure.attempts = future->attempts;
+    if (future->retry < 0 || options->retries_max < 0 || future->attempts > (unsigned)options->retries_max)
+        return false;
+    if (future->replies_due > 1 && future->retry != 1) /* a batch: a part of it may have run */
+        return false;
+    wait_us = retry_wait_us(link, future, &failure);
+    if (wait_us < 0 || future->deadline_us - now_us <= wait_us)
+        return false;
+    future->attempts++;
+    while (future->replies_count > 0)
+        roan_value_free(future->replies[--future->replies_count]);
+    atomic_fetch_add_explicit(&link->client->root->retries, 1, memory_order_relaxed);
+    if (future->is_queued)
+        return true;
+    if (wait_us == 0)
+        roan_link_queue(link, future);
+    else
+        delay(link, future, now_us + wait_us);
+    return true;
+}
+
+static void requeue_delayed(roan_link *link, int64_t now_us, roan_outcome *outcome)
+{
+    while (link->delayed != NULL && link->delayed->due_us <= now_us) {
+        roan_future *future = link->delayed;
+        link->delayed = future->next;
+        roan_link_queue(link, future);
+        roan_drop(future); /* the list's reference */
+        if (link->state != ROAN_LINK_READY)
+            roan_link_want(link, now_us, outcome);
+    }
+}
+
+/* ---- deadlines ---- */
+
+static int64_t settle_late(roan_link *link, roan_future *future, roan_outcome *outcome)
+{
+    const roan_options *options = &link->client->root->settings->options;
+    int64_t after_ms = (future->deadline_us - future->begun_us) / 1000;
+    bool heard_since = link->received_total > future->received_before;
+    bool was_sent = future->is_queued && future->is_sent;
+    roan_failure failure;
+
+    if (!was_sent && link->state != ROAN_LINK_READY && link->connect_failure.code != ROAN_OK)
+        roan_failure_set(&failure, ROAN_E_TIMEOUT, ROAN_FATE_NOT_SENT, "not connected within %" PRId64 " ms: %.150s",
+                         after_ms, link->connect_failure.text);
+    else
+        roan_failure_set(&failure, ROAN_E_TIMEOUT, ROAN_FATE_NOT_SENT, "no answer to %s within %" PRId64 " ms%s",
+                         future->traits != NULL ? future->traits->name : "a batch", after_ms,
+                         was_sent ? "" : "; it was not sent");
+    atomic_fetch_add_explicit(&link->client->root->timeouts, 1, memory_order_relaxed);
+    roan_link_cancel(link, future, &failure, outcome);
+    return was_sent && (options->late == ROAN_LATE_RESET || (options->late == ROAN_LATE_AUTO && !heard_since));
+}
+
+void roan_link_expire(roan_link *link, int64_t now_us, roan_outcome *outcome)
+{
+    bool needs_reset = false;
+    int64_t next_us = ROAN_NO_DEADLINE;
+    roan_failure failure;
+
+    if (now_us < link->next_deadline_us)
+        return;
+    for (int in_queue = 1; in_queue >= 0; in_queue--)
+        for (roan_future *at = in_queue ? link->head : link->delayed, *next; at != NULL; at = next) {
+            next = at->next;
+            if (atomic_load_explicit(&at->is_settled, memory_order_relaxed))
+                continue;
+            if (at->deadline_us <= now_us)
+                needs_reset |= settle_late(link, at, outcome);
+            else
+                next_us = ROAN_MIN(next_us, at->deadline_us);
+        }
+    link->next_deadline_us = next_us;
+    if (needs_reset) {
+        roan_failure_set(&failure, ROAN_E_LOST, ROAN_FATE_MAY_HAVE_RUN,
+                         "the connection was reset because it had answered nothing since a command that timed out");
+        roan_link_lose(link, &failure, outcome);
+    }
+}
+
+/* ---- losing the connection ---- */
+
+void roan_wire_close(roan_wire *wire)
+{
+    wire->stream->transport->close(wire->stream, false);
+    roan_reply_reader_free(wire->reader);
+    free(wire);
+}
+
+bool roan_link_leave_wire(roan_link *link, roan_wire *wire)
+{
+    wire->users--;
+    if (!wire->is_dead)
+        return true;
+    ROAN_ASSERT(link->wire != wire);
+    if (wire->users == 0)
+        roan_wire_close(wire);
+    return false;
+}
+
+static void give_up_wire(roan_link *link)
+{
+    roan_wire *wire = link->wire;
+
+    if (wire == NULL)
+        return;
+    link->wire = NULL;
+    wire->is_dead = true;
+    if (wire->users > 0)
+        wire->stream->transport->interrupt(wire->stream);
+    else
+        roan_wire_close(wire);
+    if (link->is_polled)
+        roan_background_notify(&link->client->root->background);
+}
+
+/* After a loss: settles what cannot be sent again; the rest waits for the next connection. */
+static void sort_out_queue(roan_link *link, const roan_failure *why, bool keeps_any, roan_outcome *outcome)
+{
+    int64_t now_us = roan_now_us(link->client);
+    roan_failure failure = *why;
+
+    for (roan_future *at = link->head, *next; at != NULL; at = next) {
+        bool is_settled = atomic_load_explicit(&at->is_settled, memory_order_relaxed);
+        bool stays;
+        next = at->next;
+        failure.fate = roan_link_fate_of(link, at);
+        stays = keeps_any && !is_settled &&
+                (failure.fate == ROAN_FATE_NOT_SENT || roan_link_try_again(link, at, &failure, now_us));
+        if (stays)
+            continue;
+        roan_link_unqueue(link, at);
+        if (!is_settled)
+            roan_link_settle(link, at, failure.code, NULL, &failure, outcome);
+        roan_drop(at);
+    }
+    link->waiting_count = link->queue_count;
+    link->waiting_bytes = 0;
+    for (roan_future *at = link->head; at != NULL; at = at->next) {
+        at->is_sent = false;
+        link->waiting_bytes += at->request_bytes;
+    }
+    link->unsent = link->sending_at = link->head;
+}
+
+static void forget_stream(roan_link *link)
+{
+    link->sent_total = link->staged_total = link->answered_end = link->received_total = 0;
+    link->blocked_since_us = 0;
+    link->is_blocked = false;
+    link->probe_is_due = false;
+    link->states = 0;
+    link->epoch++;
+}
+
+/* Connections that end within this much of becoming ready count as failed attempts to connect. */
+#define SHORT_LIFE_US 1000000
+
+/* The next attempt comes later the more of them have failed in a row. */
+static void back_off(roan_link *link, int64_t now_us)
+{
+    const roan_options *options = &link->client->root->settings->options;
+    int64_t max_us = (int64_t)options->backoff_max_ms * 1000;
+    int64_t wait_us = (int64_t)options->backoff_first_ms * 1000;
+    int64_t span_us;
+
+    for (unsigned i = 0; i < link->connect_attempts && wait_us < max_us; i++)
+        wait_us *= 2;
+    wait_us = ROAN_MIN(wait_us, max_us);
+    span_us = options->backoff_jitter_percent > 0 ? wait_us * options->backoff_jitter_percent / 100 : 0;
+    if (span_us > 0)
+        wait_us += (int64_t)(link->client->transport->random(link->client->transport->state) %
+                             (uint64_t)(2 * span_us + 1)) - span_us;
+    link->connect_attempts++;
+    link->backoff_until_us = now_us + wait_us;
+    link->state = ROAN_LINK_BACKOFF;
+}
+
+void roan_link_lose(roan_link *link, const roan_failure *why, roan_outcome *outcome)
+{
+    bool was_ready = link->state == ROAN_LINK_READY;
+    bool comes_back = link->client->root->settings->options.reconnect > 0 && !link->is_exclusive;
+    int64_t now_us = roan_now_us(link->client);
+
+    if (!was_ready) {
+        if (link->state == ROAN_LINK_OPENING || link->state == ROAN_LINK_HANDSHAKE)
+            roan_link_connect_failed(link, why, false, outcome);
+        return;
+    }
+    give_up_wire(link);
+    link->state = ROAN_LINK_IDLE;
+    sort_out_queue(link, why, comes_back, outcome);
+    forget_stream(link);
+    atomic_fetch_add_explicit(&link->client->root->disconnects, 1, memory_order_relaxed);
+    roan_outcome_event(link, ROAN_EVENT_DISCONNECTED, why, outcome);
+    if (link->on_lost != NULL)
+        link->on_lost(link, outcome);
+    if (link->is_exclusive) {
+        link->state = ROAN_LINK_CLOSED;
+        return;
+    }
+    if (now_us - link->ready_us < SHORT_LIFE_US) {
+        link->connect_failure = *why;
+        back_off(link, now_us);
+    } else {
+        link->connect_attempts = 0;
+    }
+    if (link->head != NULL || (link->is_wanted && comes_back))
+        roan_link_want(link, now_us, outcome);
+}
+
+void roan_link_close(roan_link *link, const roan_failure *why, roan_outcome *outcome)
+{
+    give_up_wire(link);
+    link->state = ROAN_LINK_CLOSED;
+    sort_out_queue(link, why, false, outcome);
+    while (link->delayed != NULL) {
+        roan_future *future = link->delayed;
+        link->delayed = future->next;
+        roan_link_settle(link, future, why->code, NULL, why, outcome);
+        roan_drop(future);
+    }
+    forget_stream(link);
+    for (roan_wait_node *node = link->watchers; node != NULL; node = node->next)
+        roan_outcome_wake(outcome, node->word);
+}
+
+/* A first connection that fails fails those who wait for it; later the queue is kept while attempts go on. */
+void roan_link_connect_failed(roan_link *link, const roan_failure *why, bool is_final, roan_outcome *outcome)
+{
+    const roan_options *options = &link->client->root->settings->options;
+    bool keeps = link->was_ready && !is_final && options->reconnect > 0 && !link->is_exclusive;
+    int64_t now_us = roan_now_us(link->client);
+
+    give_up_wire(link);
+    link->connect_failure = *why;
+    roan_link_node_name(link, link->connect_failure.node, sizeof link->connect_failure.node);
+    sort_out_queue(link, &link->connect_failure, keeps, outcome);
+    forget_stream(link);
+    roan_outcome_event(link, ROAN_EVENT_CONNECT_FAILED, &link->connect_failure, outcome);
+    for (roan_wait_node *node = link->watchers; node != NULL; node = node->next)
+        roan_outcome_wake(outcome, node->word);
+    if (link->is_exclusive) {
+        link->state = ROAN_LINK_CLOSED;
+        return;
+    }
+    back_off(link, now_us);
+}
+
+/* ---- timers ---- */
+
+/* When a connection with replies due has been silent for too long; ROAN_NO_DEADLINE. */
+static int64_t silence_due_us(const roan_link *link)
+{
+    const roan_options *options = &link->client->root->settings->options;
+    int64_t since_us;
+
+    if (link->state != ROAN_LINK_READY || options->silence_timeout_ms < 0)
+        return ROAN_NO_DEADLINE;
+    if (link->head == NULL || !link->head->is_sent) /* idle: a probe is due */
+        return link->is_wanted || options->drive != ROAN_DRIVE_AUTO || link->is_owned
+                   ? link->received_us + (int64_t)options->silence_timeout_ms * 1000
+                   : ROAN_NO_DEADLINE;
+    if (link->head->block_us == INT64_MAX)
+        return ROAN_NO_DEADLINE;
+    since_us = ROAN_MAX(link->received_us, link->head->sent_us) + ROAN_MAX(link->head->block_us, 0);
+    return since_us + (int64_t)options->silence_timeout_ms * 1000;
+}
+
+static int64_t blocked_due_us(const roan_link *link)
+{
+    const roan_options *options = &link->client->root->settings->options;
+
+    if (link->blocked_since_us == 0 || options->write_timeout_ms < 0)
+        return ROAN_NO_DEADLINE;
+    return link->blocked_since_us + (int64_t)options->write_timeout_ms * 1000;
+}
+
+int64_t roan_link_due_us(const roan_link *link)
+{
+    int64_t due_us = link->next_deadline_us;
+
+    if (link->delayed != NULL)
+        due_us = ROAN_MIN(due_us, link->delayed->due_us);
+    switch (link->state) {
+    case ROAN_LINK_OPENING:
+    case ROAN_LINK_HANDSHAKE:
+        return ROAN_MIN(due_us, link->connect_deadline_us);
+    case ROAN_LINK_BACKOFF:
+        return link->head != NULL || link->is_wanted ? ROAN_MIN(due_us, link->backoff_until_us) : due_us;
+    case ROAN_LINK_READY:
+        return ROAN_MIN(due_us, ROAN_MIN(silence_due_us(link), blocked_due_us(link)));
+    default:
+        return due_us;
+    }
+}
+
+static void probe(roan_link *link, int64_t now_us, roan_outcome *outcome)
+{
+    static const roan_slice ping = {"PING", 4};
+    roan_future *future = roan_future_create(link->client);
+
+    link->received_us = now_us; /* the next one not before another span */
+    if (roan_future_is_static(future))
+        return;
+    future->traits = roan_command_traits_find(1, &ping);
+    future->is_internal = true;
+    future->retry = -1;
+    future->block_us = -1;
+    future->begun_us = now_us;
+    future->deadline_us = now_us + (int64_t)link->client->root->settings->options.silence_timeout_ms * 1000;
+    if (roan_future_encode(future, 1, &ping))
+        roan_link_submit(link, future, false, outcome);
+    roan_drop(future);
+}
+
+static void check_silence(roan_link *link, int64_t now_us, roan_outcome *outcome)
+{
+    roan_failure failure;
+
+    if (now_us >= blocked_due_us(link)) {
+        roan_failure_set(&failure, ROAN_E_LOST, ROAN_FATE_MAY_HAVE_RUN, "the server took no bytes for %d ms",
+                         link->client->root->settings->options.write_timeout_ms);
+        roan_link_lose(link, &failure, outcome);
+    } else if (now_us >= silence_due_us(link)) {
+        if (link->head == NULL) {
+            probe(link, now_us, outcome);
+            return;
+        }
+        roan_failure_set(&failure, ROAN_E_LOST, ROAN_FATE_MAY_HAVE_RUN, "nothing was received for %d ms",
+                         link->client->root->settings->options.silence_timeout_ms);
+        roan_link_lose(link, &failure, outcome);
+    }
+}
+
+static void progress_opening(roan_link *link, roan_outcome *outcome)
+{
+    roan_error error;
+    roan_failure failure;
+
+    switch (link->wire->stream->transport->progress(link->wire->stream, &error)) {
+    case ROAN_PROGRESS_OPENING:
+        return;
+    case ROAN_PROGRESS_OPEN:
+        roan_link_handshake_begin(link, outcome);
+        return;
+    case ROAN_PROGRESS_FAILED:
+        roan_failure_set(&failure, ROAN_E_CONNECT, ROAN_FATE_NOT_SENT, "%s", error.text);
+        failure.os_errno = error.os_errno;
+        roan_link_connect_failed(link, &failure, false, outcome);
+        return;
+    }
+}
+
+void roan_link_progress(roan_link *link, roan_outcome *outcome)
+{
+    int64_t now_us = roan_now_us(link->client);
+    roan_failure failure;
+
+    if (link->state == ROAN_LINK_OPENING)
+        progress_opening(link, outcome);
+    roan_link_expire(link, now_us, outcome);
+    requeue_delayed(link, now_us, outcome);
+    switch (link->state) {
+    case ROAN_LINK_OPENING:
+    case ROAN_LINK_HANDSHAKE:
+        if (now_us < link->connect_deadline_us)
+            return;
+        roan_failure_set(&failure, ROAN_E_CONNECT, ROAN_FATE_NOT_SENT, "not connected within %d ms",
+                         link->client->root->settings->options.connect_timeout_ms);
+        failure.os_errno = ETIMEDOUT;
+        roan_link_connect_failed(link, &failure, false, outcome);
+        return;
+    case ROAN_LINK_BACKOFF:
+        if (now_us >= link->backoff_until_us && (link->head != NULL || link->is_wanted))
+            roan_link_open(link, now_us, outcome);
+        return;
+    case ROAN_LINK_READY:
+        check_silence(link, now_us, outcome);
+        return;
+    default:
+        return;
+    }
+}

@@ -1,0 +1,336 @@
+/* client/link_io.c: the bytes of a link: what waits goes out, what comes in finds the request it answers.
+ *
+ * Requests stay in the memory of their futures until they are answered. For one send() they are gathered: small ones
+ * are copied side by side into a block on the sender's stack, large ones are pointed to. Where the socket stopped is
+ * known by counting bytes, so a partial send just gathers again from there.
+ */
+#include "client/handle.h"
+#include "client/link.h"
+
+#include "base/macros.h"
+#include "resp/reply_reader.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#define BLOCK_BYTES 16384
+#define COPY_BYTES_MAX 2048 /* larger requests are sent from where they are */
+#define PIECES_MAX 64
+#define RECEIVE_BYTES 16384
+
+typedef struct gathered {
+    unsigned pieces;
+    unsigned held_count;
+    size_t block_bytes;
+    struct iovec iov[PIECES_MAX];
+    roan_future *held[PIECES_MAX]; /* pointed to: must live until the system call is over */
+    char block[BLOCK_BYTES];
+} gathered;
+
+bool roan_link_has_output(const roan_link *link)
+{
+    if (link->state == ROAN_LINK_HANDSHAKE)
+        return link->handshake.request_sent < link->handshake.request_bytes;
+    return link->state == ROAN_LINK_READY && link->sending_at != NULL;
+}
+
+/* Adds data to the pieces, copied when it is small. False: full. */
+static bool add_piece(gathered *out, roan_future *future, const char *data, size_t bytes)
+{
+    if (bytes > COPY_BYTES_MAX) {
+        if (out->pieces == PIECES_MAX)
+            return false;
+        out->iov[out->pieces++] = (struct iovec){(char *)data, bytes};
+        out->held[out->held_count++] = roan_keep(future);
+        return true;
+    }
+    if (bytes > BLOCK_BYTES - out->block_bytes)
+        return false;
+    char *at = out->block + out->block_bytes;
+    struct iovec *last = out->pieces > 0 ? &out->iov[out->pieces - 1] : NULL;
+    if (last != NULL && (char *)last->iov_base + last->iov_len == at)
+        last->iov_len += bytes;
+    else if (out->pieces < PIECES_MAX)
+        out->iov[out->pieces++] = (struct iovec){at, bytes};
+    else
+        return false;
+    memcpy(at, data, bytes);
+    out->block_bytes += bytes;
+    return true;
+}
+
+static void stage(roan_link *link, roan_future *future, int64_t now_us)
+{
+    future->out_start = link->staged_total;
+    future->out_end = link->staged_total += future->request_bytes;
+    future->is_sent = true;
+    future->sent_us = now_us;
+    future->received_before = link->received_total;
+    link->unsent = future->next;
+    link->waiting_count--;
+    link->waiting_bytes -= future->request_bytes;
+}
+
+static void gather(roan_link *link, gathered *out)
+{
+    int64_t now_us = roan_now_us(link->client);
+
+    for (roan_future *at = link->sending_at; at != NULL; at = at->next) {
+        size_t done = at->is_sent && at->out_start < link->sent_total ? (size_t)(link->sent_total - at->out_start) : 0;
+        if (!add_piece(out, at, at->request + done, at->request_bytes - done))
+            return;
+        if (!at->is_sent)
+            stage(link, at, now_us);
+    }
+}
+
+static void fail_protocol(roan_link *link, const char *what, roan_outcome *outcome)
+{
+    roan_failure failure;
+
+    roan_failure_set(&failure, ROAN_E_PROTOCOL, ROAN_FATE_MAY_HAVE_RUN, "%s", what);
+    roan_link_lose(link, &failure, outcome);
+}
+
+static void fail_system(roan_link *link, int error, const char *doing, roan_outcome *outcome)
+{
+    roan_failure failure;
+
+    if (error == 0)
+        roan_failure_set(&failure, ROAN_E_LOST, ROAN_FATE_MAY_HAVE_RUN, "the server closed the connection");
+    else
+        roan_failure_set(&failure, ROAN_E_LOST, ROAN_FATE_MAY_HAVE_RUN, "%s: %s", doing, strerror(error));
+    failure.os_errno = error;
+    roan_link_lose(link, &failure, outcome);
+}
+
+static void note_blocked(roan_link *link)
+{
+    link->is_blocked = true;
+    if (link->blocked_since_us == 0)
+        link->blocked_since_us = link->sent_us;
+}
+
+static void note_sent(roan_link *link, ssize_t sent, roan_outcome *outcome)
+{
+    link->sent_us = roan_now_us(link->client);
+    if (sent < 0) {
+        if (sent != -EAGAIN)
+            fail_system(link, (int)-sent, "sending", outcome);
+        else
+            note_blocked(link);
+        return;
+    }
+    link->blocked_since_us = 0;
+    atomic_fetch_add_explicit(&link->client->root->writes, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&link->client->root->sent_bytes, (uint64_t)sent, memory_order_relaxed);
+    if (link->state == ROAN_LINK_HANDSHAKE) {
+        link->handshake.request_sent += (size_t)sent;
+        return;
+    }
+    link->sent_total += (uint64_t)sent;
+    while (link->sending_at != NULL && link->sending_at->is_sent && link->sending_at->out_end <= link->sent_total)
+        link->sending_at = link->sending_at->next;
+    if (link->answered_end > link->sent_total)
+        fail_protocol(link, "the server answered a request before it was sent", outcome);
+}
+
+/* One send(). */
+static void send_some(roan_link *link, roan_outcome *outcome)
+{
+    roan_wire *wire = link->wire;
+    gathered out;
+    size_t wanted = 0;
+    ssize_t sent;
+
+    out.pieces = out.held_count = 0;
+    out.block_bytes = 0;
+    if (link->state == ROAN_LINK_HANDSHAKE)
+        out.iov[out.pieces++] = (struct iovec){link->handshake.request + link->handshake.request_sent,
+                                               link->handshake.request_bytes - link->handshake.request_sent};
+    else
+        gather(link, &out);
+    for (unsigned i = 0; i < out.pieces; i++)
+        wanted += out.iov[i].iov_len;
+    wire->users++;
+    link->is_sending = true;
+    pthread_mutex_unlock(&link->lock);
+    sent = wire->stream->transport->send(wire->stream, out.iov, out.pieces);
+    pthread_mutex_lock(&link->lock);
+    for (unsigned i = 0; i < out.held_count; i++)
+        roan_drop(out.held[i]);
+    link->is_sending = false;
+    if (!roan_link_leave_wire(link, wire))
+        return;
+    note_sent(link, sent, outcome);
+    if (link->wire == wire && sent > 0 && (size_t)sent < wanted)
+        note_blocked(link); /* the socket is full: spare the call that would say so */
+}
+
+void roan_link_flush(roan_link *link, roan_outcome *outcome)
+{
+    while (!link->is_sending && !link->is_blocked && roan_link_has_output(link))
+        send_some(link, outcome);
+}
+
+/* ---- replies ---- */
+
+static void copy_text(char *to, size_t to_bytes, const char *from, size_t bytes)
+{
+    bytes = ROAN_MIN(bytes, to_bytes - 1);
+    memcpy(to, from, bytes);
+    to[bytes] = '\0';
+}
+
+static void failure_of_reply(roan_failure *failure, const roan_value *reply)
+{
+    const char *space = memchr(reply->text.data, ' ', reply->text.bytes);
+
+    roan_failure_set(failure, ROAN_E_SERVER, ROAN_FATE_RAN, "%s", "");
+    copy_text(failure->server_code, sizeof failure->server_code, reply->text.data,
+              space != NULL ? (size_t)(space - reply->text.data) : reply->text.bytes);
+    copy_text(failure->text, sizeof failure->text, reply->text.data, reply->text.bytes);
+}
+
+/* The head was answered by `reply`: it leaves the queue. */
+static void answer_one(roan_link *link, roan_future *future, roan_value *reply, roan_outcome *outcome)
+{
+    roan_failure failure;
+    bool is_settled = atomic_load_explicit(&future->is_settled, memory_order_relaxed);
+
+    roan_link_unqueue(link, future);
+    if (is_settled) {
+        roan_value_free(reply);
+    } else if (reply->type == ROAN_REPLY_ERROR) {
+        failure_of_reply(&failure, reply);
+        roan_value_free(reply);
+        if (!roan_link_try_again(link, future, &failure, link->received_us))
+            roan_link_settle(link, future, ROAN_E_SERVER, NULL, &failure, outcome);
+    } else {
+        if (future->strips_prefix)
+            roan_prefix_strip(link->client->root->settings->options.key_prefix, future->traits, reply);
+        roan_link_settle(link, future, reply->type == ROAN_REPLY_NULL ? ROAN_NIL : ROAN_OK, reply, NULL, outcome);
+    }
+    roan_drop(future);
+}
+
+static void answer_batch(roan_link *link, roan_future *future, roan_value *reply, roan_outcome *outcome)
+{
+    roan_status status;
+
+    if (future->replies == NULL) { /* settled while under way: nobody wants them */
+        roan_value_free(reply);
+        future->replies_count++;
+    } else {
+        future->replies[future->replies_count++] = reply;
+    }
+    if (future->replies_count < future->replies_due)
+        return;
+    roan_link_unqueue(link, future);
+    if (!atomic_load_explicit(&future->is_settled, memory_order_relaxed)) {
+        roan_value *result = NULL;
+        roan_failure failure;
+        roan_value **values = future->replies;
+        size_t count = future->replies_count;
+        roan_failure_set(&failure, ROAN_OK, ROAN_FATE_RAN, "%s", "");
+        future->replies = NULL;
+        future->replies_count = 0;
+        status = future->finish(future, values, count, &result, &failure);
+        roan_link_settle(link, future, status, result, &failure, outcome);
+    }
+    roan_drop(future);
+}
+
+void roan_link_handle(roan_link *link, roan_value *value, size_t bytes, roan_outcome *outcome)
+{
+    roan_future *head = link->head;
+
+    if (link->state == ROAN_LINK_HANDSHAKE) {
+        if (value->type != ROAN_REPLY_PUSH)
+            roan_link_handshake_reply(link, value, outcome);
+        roan_value_free(value);
+        return;
+    }
+    if (link->on_push != NULL && link->on_push(link, value, outcome)) {
+        roan_value_free(value);
+        return;
+    }
+    if (value->type == ROAN_REPLY_PUSH) {
+        roan_outcome_push(link, value, outcome);
+        return;
+    }
+    if (head == NULL || !head->is_sent || (head->out_end > link->sent_total && !link->is_sending)) {
+        char what[128];
+        ROAN_IGNORE(snprintf(what, sizeof what, "%s%.*s", "a reply that nobody asked for: ",
+                             value->type == ROAN_REPLY_ERROR ? (int)ROAN_MIN(value->text.bytes, (size_t)80) : 0,
+                             value->text.data));
+        roan_value_free(value);
+        fail_protocol(link, what, outcome);
+        return;
+    }
+    link->answered_end = head->out_end;
+    head->received_bytes += bytes;
+    if (head->finish != NULL)
+        answer_batch(link, head, value, outcome);
+    else
+        answer_one(link, head, value, outcome);
+}
+
+static void handle_input(roan_link *link, roan_wire *wire, roan_outcome *outcome)
+{
+    int64_t bytes_max = link->client->root->settings->options.reply_bytes_max;
+    roan_value *value;
+    roan_error error;
+
+    while (link->wire == wire) {
+        size_t before = roan_reply_reader_buffered(wire->reader);
+        roan_status status = roan_reply_reader_next(wire->reader, &value, &error);
+        if (status == ROAN_OK && value == NULL) {
+            if (bytes_max >= 0 && roan_reply_reader_expected(wire->reader) > (size_t)bytes_max)
+                fail_protocol(link, "a reply is larger than reply_bytes_max", outcome);
+            return;
+        }
+        if (status == ROAN_E_NOMEM) {
+            fail_system(link, ENOMEM, "receiving", outcome);
+            return;
+        }
+        if (status != ROAN_OK) {
+            fail_protocol(link, error.text, outcome);
+            return;
+        }
+        roan_link_handle(link, value, before - roan_reply_reader_buffered(wire->reader), outcome);
+    }
+}
+
+bool roan_link_receive(roan_link *link, int64_t wait_us, roan_outcome *outcome)
+{
+    roan_wire *wire = link->wire;
+    char *room;
+    size_t room_bytes = RECEIVE_BYTES;
+    ssize_t got;
+
+    if (roan_reply_reader_reserve(wire->reader, &room, &room_bytes) != ROAN_OK) {
+        fail_system(link, ENOMEM, "receiving", outcome);
+        return false;
+    }
+    wire->users++;
+    pthread_mutex_unlock(&link->lock);
+    roan_outcome_finish(link->client, outcome);
+    got = wire->stream->transport->receive(wire->stream, room, room_bytes, wait_us);
+    pthread_mutex_lock(&link->lock);
+    if (!roan_link_leave_wire(link, wire))
+        return false;
+    if (got == -EAGAIN || got == -EINTR)
+        return false;
+    if (got <= 0) {
+        fail_system(link, (int)-got, "receiving", outcome);
+        return false;
+    }
+    roan_reply_reader_commit(wire->reader, (size_t)got);
+    link->received_total += (uint64_t)got;
+    link->received_us = roan_now_us(link->client);
+    atomic_fetch_add_explicit(&link->client->root->received_bytes, (uint64_t)got, memory_order_relaxed);
+    handle_input(link, wire, outcome);
+    return true;
+}

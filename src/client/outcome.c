@@ -1,0 +1,157 @@
+/* client/outcome.c: what is done after a link's lock was released: waking threads, callbacks, hooks. */
+#include "client/handle.h"
+#include "client/link.h"
+
+#include "base/macros.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static __thread unsigned callback_depth;
+
+bool roan_is_in_callback(void)
+{
+    return callback_depth > 0;
+}
+
+void roan_outcome_wake(roan_outcome *outcome, _Atomic uint32_t *word)
+{
+    if (outcome->words_count == ROAN_OUTCOME_WORDS)
+        roan_unpark(word);
+    else
+        outcome->words[outcome->words_count++] = word;
+}
+
+static void add_notice(roan_link *link, roan_notice *notice, roan_outcome *outcome)
+{
+    roan_link_node_name(link, notice->node, sizeof notice->node);
+    notice->next = NULL;
+    if (outcome->last_notice != NULL)
+        outcome->last_notice->next = notice;
+    else
+        outcome->first_notice = notice;
+    outcome->last_notice = notice;
+}
+
+void roan_outcome_event(roan_link *link, roan_event event, const roan_failure *failure, roan_outcome *outcome)
+{
+    const roan_hooks *hooks = &link->client->root->settings->hooks;
+    roan_notice *notice;
+
+    if (hooks->on_event == NULL && hooks->on_log == NULL)
+        return;
+    notice = calloc(1, sizeof *notice);
+    if (notice == NULL)
+        return;
+    notice->event = event;
+    if (failure != NULL)
+        notice->failure = *failure;
+    add_notice(link, notice, outcome);
+}
+
+void roan_outcome_push(roan_link *link, roan_value *push, roan_outcome *outcome)
+{
+    roan_notice *notice = link->client->root->settings->hooks.on_push != NULL ? calloc(1, sizeof *notice) : NULL;
+
+    if (notice == NULL) {
+        roan_value_free(push);
+        return;
+    }
+    notice->push = push;
+    add_notice(link, notice, outcome);
+}
+
+void roan_outcome_move(roan_outcome *to, roan_outcome *from)
+{
+    for (size_t i = 0; i < from->words_count; i++)
+        roan_outcome_wake(to, from->words[i]);
+    if (from->first != NULL) {
+        if (to->last != NULL)
+            to->last->outcome_next = from->first;
+        else
+            to->first = from->first;
+        to->last = from->last;
+    }
+    if (from->first_notice != NULL) {
+        if (to->last_notice != NULL)
+            to->last_notice->next = from->first_notice;
+        else
+            to->first_notice = from->first_notice;
+        to->last_notice = from->last_notice;
+    }
+    to->wakes_background |= from->wakes_background;
+    roan_outcome_begin(from);
+}
+
+static void log_event(const roan_hooks *hooks, const roan_notice *notice)
+{
+    static const char *const words[] = {"connected to", "disconnected from", "cannot connect to", "closed"};
+    char line[ROAN_ERROR_TEXT_MAX + ROAN_NODE_MAX + 32];
+
+    ROAN_IGNORE(snprintf(line, sizeof line, "%s %s%s%s", words[notice->event], notice->node,
+                         notice->failure.code != ROAN_OK ? ": " : "", notice->failure.text));
+    hooks->on_log(hooks->argument, notice->failure.code != ROAN_OK ? 2 : 1, line);
+}
+
+static void tell(const roan_hooks *hooks, roan_notice *notice)
+{
+    if (notice->push != NULL) {
+        hooks->on_push(hooks->argument, notice->push);
+    } else {
+        if (hooks->on_event != NULL)
+            hooks->on_event(hooks->argument, notice->event, notice->node,
+                            notice->failure.code != ROAN_OK ? &notice->failure : NULL);
+        if (hooks->on_log != NULL)
+            log_event(hooks, notice);
+    }
+    roan_value_free(notice->push);
+    free(notice);
+}
+
+static void end(const roan_hooks *hooks, roan_future *future, int64_t now_us)
+{
+    if (future->release != NULL)
+        future->release(future);
+    if (hooks->on_end != NULL && future->was_begun) {
+        int64_t sent_us = future->sent_us != 0 ? future->sent_us : now_us;
+        hooks->on_end(hooks->argument, future->id, future->status < 0 ? roan_future_failure(future) : NULL,
+                      (sent_us - future->begun_us) * 1000, (now_us - sent_us) * 1000, future->request_bytes,
+                      future->received_bytes);
+    }
+    if (future->then != NULL)
+        future->then(future, future->then_argument); /* with the reference that roan_then() was given */
+    roan_drop(future);
+}
+
+void roan_outcome_finish(roan *client, roan_outcome *outcome)
+{
+    roan *root = client->root;
+    size_t words_count = outcome->words_count;
+
+    outcome->words_count = 0;
+    for (size_t i = 0; i < words_count; i++)
+        roan_unpark(outcome->words[i]);
+    if (outcome->first != NULL || outcome->first_notice != NULL) {
+        int64_t now_us = roan_now_us(root);
+        callback_depth++;
+        while (outcome->first_notice != NULL) {
+            roan_notice *notice = outcome->first_notice;
+            outcome->first_notice = notice->next;
+            if (outcome->first_notice == NULL)
+                outcome->last_notice = NULL;
+            tell(&root->settings->hooks, notice);
+        }
+        while (outcome->first != NULL) {
+            roan_future *future = outcome->first;
+            outcome->first = future->outcome_next;
+            if (outcome->first == NULL)
+                outcome->last = NULL;
+            end(&root->settings->hooks, future, now_us);
+        }
+        callback_depth--;
+    }
+    if (outcome->wakes_background) {
+        outcome->wakes_background = false;
+        roan_background_wake(root);
+    }
+}

@@ -1,0 +1,446 @@
+/* client/pool.c: see pool.h. The pool's lock is taken before a link's, never after it. */
+#include "client/handle.h"
+
+#include "base/macros.h"
+#include "client/drive.h"
+
+#include <stdlib.h>
+
+void roan_pool_init(roan *client)
+{
+    ROAN_ASSERT(pthread_mutex_init(&client->pool.lock, NULL) == 0);
+}
+
+void roan_pool_done(roan *client)
+{
+    ROAN_ASSERT(client->pool.idle == NULL && client->pool.first == NULL);
+    pthread_mutex_destroy(&client->pool.lock);
+}
+
+void roan_pool_forget(roan *client)
+{
+    roan_pool_init(client);
+    client->pool.idle = NULL;
+    client->pool.first = client->pool.last = NULL;
+    client->pool.idle_count = client->pool.active_count = client->pool.waiting_count = 0;
+}
+
+/* ---- links ---- */
+
+static roan_link *create_link(roan *client)
+{
+    roan_link *link = roan_link_create(client);
+
+    if (link == NULL)
+        return NULL;
+    link->is_exclusive = true;
+    roan_background_attach(client, link);
+    return link;
+}
+
+/* Nobody uses it. The pool's lock may be held. */
+static void destroy_link(roan *client, roan_link *link, roan_outcome *outcome)
+{
+    roan_failure failure;
+
+    roan_background_detach(client, link);
+    roan_failure_set(&failure, ROAN_E_CLOSED, ROAN_FATE_MAY_HAVE_RUN, "the connection was given up");
+    pthread_mutex_lock(&link->lock);
+    roan_link_close(link, &failure, outcome);
+    pthread_mutex_unlock(&link->lock);
+    roan_link_drop(link);
+}
+
+/* Has it ended behind our back? Lock of the link not held. */
+static bool is_alive(roan_link *link, roan_outcome *outcome)
+{
+    roan_outcome own; /* receiving carries it out, which must not happen to the caller's here */
+    bool alive;
+
+    roan_outcome_begin(&own);
+    pthread_mutex_lock(&link->lock);
+    if (link->state == ROAN_LINK_READY && link->driver == ROAN_DRIVER_NONE) {
+        link->driver = ROAN_DRIVER_CALLER;
+        link->driver_thread = pthread_self();
+        ROAN_IGNORE(roan_link_receive(link, 0, &own));
+        link->driver = ROAN_DRIVER_NONE;
+    }
+    alive = link->state == ROAN_LINK_READY;
+    pthread_mutex_unlock(&link->lock);
+    roan_outcome_move(outcome, &own);
+    return alive;
+}
+
+/* ---- taking ---- */
+
+/* Pool's lock held. A link that can be used now, or NULL: then all are in use (or *is_out_of_memory). */
+static roan_link *take_now(roan *client, bool *is_out_of_memory, roan_outcome *outcome)
+{
+    roan_pool *pool = &client->pool;
+    roan_link *link;
+
+    *is_out_of_memory = false;
+    while (pool->idle != NULL) {
+        link = pool->idle;
+        pool->idle = link->pool_next;
+        pool->idle_count--;
+        if (is_alive(link, outcome)) {
+            pool->active_count++;
+            return link;
+        }
+        destroy_link(client, link, outcome);
+    }
+    if (pool->active_count >= (uint32_t)client->settings->options.leases_max)
+        return NULL;
+    link = create_link(client);
+    *is_out_of_memory = link == NULL;
+    pool->active_count += link != NULL;
+    return link;
+}
+
+static void enqueue(roan_pool *pool, roan_ticket *ticket)
+{
+    ticket->next = NULL;
+    if (pool->last != NULL)
+        pool->last->next = ticket;
+    else
+        pool->first = ticket;
+    pool->last = ticket;
+    pool->waiting_count++;
+}
+
+static void dequeue(roan_pool *pool, roan_ticket *ticket)
+{
+    roan_ticket *previous = NULL;
+
+    for (roan_ticket *at = pool->first; at != ticket; at = at->next)
+        previous = at;
+    if (previous != NULL)
+        previous->next = ticket->next;
+    else
+        pool->first = ticket->next;
+    if (pool->last == ticket)
+        pool->last = previous;
+    pool->waiting_count--;
+}
+
+static int64_t line_until_us(const roan *client, int64_t now_us)
+{
+    int timeout_ms = client->settings->options.lease_timeout_ms;
+
+    return timeout_ms < 0 ? ROAN_NO_DEADLINE : now_us + (int64_t)timeout_ms * 1000;
+}
+
+/* Called when the blocking command has settled: its link is free again. */
+static void release_after_block(roan_future *future)
+{
+    roan_pool_give(future->client, future->owner);
+}
+
+/* Pool's lock held. */
+static void begin_on(roan_link *link, roan_future *future, roan_outcome *outcome)
+{
+    future->owner = link;
+    future->release = release_after_block;
+    pthread_mutex_lock(&link->lock);
+    roan_link_begin(link, future, outcome);
+    for (roan_wait_node *node = future->waiters; node != NULL; node = node->next)
+        roan_outcome_wake(outcome, node->word);
+    pthread_mutex_unlock(&link->lock);
+}
+
+static void settle_in_line(roan_future *future, const roan_failure *why, roan_outcome *outcome)
+{
+    roan_future_settle(future, why->code, NULL, why);
+    for (roan_wait_node *node = future->waiters; node != NULL; node = node->next)
+        roan_outcome_wake(outcome, node->word);
+    if (future->then == NULL && !future->was_begun)
+        return;
+    future->outcome_next = NULL;
+    if (outcome->last != NULL)
+        outcome->last->outcome_next = roan_keep(future);
+    else
+        outcome->first = roan_keep(future);
+    outcome->last = future;
+}
+
+void roan_pool_begin(roan *client, roan_future *future)
+{
+    roan_pool *pool = &client->pool;
+    roan_ticket *ticket = malloc(sizeof *ticket);
+    roan_outcome outcome;
+    roan_failure failure;
+    bool is_out_of_memory = ticket == NULL;
+    roan_link *link = NULL;
+
+    roan_outcome_begin(&outcome);
+    pthread_mutex_lock(&pool->lock);
+    if (ticket != NULL && pool->first == NULL && !pool->is_closed)
+        link = take_now(client, &is_out_of_memory, &outcome);
+    if (link != NULL) {
+        begin_on(link, future, &outcome);
+    } else if (is_out_of_memory || pool->is_closed) {
+        roan_failure_set(&failure, pool->is_closed ? ROAN_E_CLOSED : ROAN_E_NOMEM, ROAN_FATE_NOT_SENT, "%s",
+                         pool->is_closed ? "the handle is closed" : "out of memory");
+        settle_in_line(future, &failure, &outcome);
+    } else {
+        *ticket = (roan_ticket){.future = roan_keep(future),
+                                .until_us = ROAN_MIN(line_until_us(client, future->begun_us), future->deadline_us)};
+        enqueue(pool, ticket);
+        outcome.wakes_background = true; /* for the time limit */
+        ticket = NULL;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    free(ticket);
+    roan_outcome_finish(client, &outcome);
+}
+
+static void fail_line_timeout(const roan *client, roan_failure *failure)
+{
+    roan_failure_set(failure, ROAN_E_TIMEOUT, ROAN_FATE_NOT_SENT,
+                     "all %d connections of the pool (leases_max) were in use for too long",
+                     client->settings->options.leases_max);
+}
+
+roan_status roan_pool_take(roan *client, int64_t until_us, roan_link **ret_link, roan_failure *ret_failure)
+{
+    roan_pool *pool = &client->pool;
+    roan_ticket ticket = {.word = roan_park_word(), .until_us = until_us};
+    bool is_out_of_memory = false;
+    roan_outcome outcome;
+
+    roan_outcome_begin(&outcome);
+    pthread_mutex_lock(&pool->lock);
+    *ret_link = pool->first == NULL && !pool->is_closed ? take_now(client, &is_out_of_memory, &outcome) : NULL;
+    if (*ret_link == NULL && !is_out_of_memory && !pool->is_closed) {
+        enqueue(pool, &ticket);
+        while (ticket.granted == NULL && !pool->is_closed) {
+            int64_t now_us = roan_now_us(client);
+            if (now_us >= until_us)
+                break;
+            pthread_mutex_unlock(&pool->lock);
+            roan_park(ticket.word, until_us == ROAN_NO_DEADLINE ? -1 : until_us - now_us);
+            pthread_mutex_lock(&pool->lock);
+        }
+        *ret_link = ticket.granted;
+        if (ticket.granted == NULL)
+            dequeue(pool, &ticket);
+    }
+    if (*ret_link == NULL) {
+        if (pool->is_closed)
+            roan_failure_set(ret_failure, ROAN_E_CLOSED, ROAN_FATE_NOT_SENT, "the handle is closed");
+        else if (is_out_of_memory)
+            roan_failure_set(ret_failure, ROAN_E_NOMEM, ROAN_FATE_NOT_SENT, "out of memory");
+        else
+            fail_line_timeout(client, ret_failure);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    roan_outcome_finish(client, &outcome);
+    return *ret_link != NULL ? ROAN_OK : ret_failure->code;
+}
+
+/* ---- giving back ---- */
+
+static bool is_clean(roan_link *link)
+{
+    bool clean;
+
+    pthread_mutex_lock(&link->lock);
+    clean = link->state == ROAN_LINK_READY && link->head == NULL && link->delayed == NULL && link->states == 0;
+    pthread_mutex_unlock(&link->lock);
+    return clean;
+}
+
+/* Pool's lock held: links for those in line. */
+static void serve_line(roan *client, roan_outcome *outcome)
+{
+    roan_pool *pool = &client->pool;
+
+    while (pool->first != NULL) {
+        roan_ticket *ticket = pool->first;
+        bool is_out_of_memory;
+        roan_link *link = take_now(client, &is_out_of_memory, outcome);
+        if (link == NULL)
+            return;
+        dequeue(pool, ticket);
+        if (ticket->future != NULL) {
+            begin_on(link, ticket->future, outcome);
+            roan_drop(ticket->future);
+            free(ticket);
+        } else {
+            ticket->granted = link;
+            roan_outcome_wake(outcome, ticket->word);
+        }
+    }
+}
+
+static void give(roan *client, roan_link *link, bool is_kept)
+{
+    roan_pool *pool = &client->pool;
+    roan_outcome outcome;
+    roan_link *surplus = NULL;
+
+    roan_outcome_begin(&outcome);
+    pthread_mutex_lock(&pool->lock);
+    pool->active_count--;
+    if (is_kept && !pool->is_closed) {
+        link->idle_since_us = roan_now_us(client);
+        link->pool_next = pool->idle;
+        pool->idle = link;
+        pool->idle_count++;
+    } else {
+        pool->destroyed += !is_kept;
+        surplus = link;
+    }
+    serve_line(client, &outcome);
+    pthread_mutex_unlock(&pool->lock);
+    if (surplus != NULL)
+        destroy_link(client, surplus, &outcome);
+    roan_outcome_finish(client, &outcome);
+}
+
+void roan_pool_give(roan *client, roan_link *link)
+{
+    give(client, link, is_clean(link));
+}
+
+void roan_pool_destroy(roan *client, roan_link *link)
+{
+    give(client, link, false);
+}
+
+/* ---- futures in line ---- */
+
+pthread_mutex_t *roan_pool_lock_future(roan_future *future)
+{
+    roan_pool *pool = &future->client->pool;
+
+    if (future->link == NULL) {
+        pthread_mutex_lock(&pool->lock);
+        if (future->link == NULL)
+            return &pool->lock;
+        pthread_mutex_unlock(&pool->lock);
+    }
+    pthread_mutex_lock(&future->link->lock);
+    return &future->link->lock;
+}
+
+void roan_pool_cancel(roan_future *future, const roan_failure *why, roan_outcome *outcome)
+{
+    roan_pool *pool = &future->client->pool;
+
+    for (roan_ticket *at = pool->first; at != NULL; at = at->next)
+        if (at->future == future) {
+            dequeue(pool, at);
+            free(at);
+            settle_in_line(future, why, outcome);
+            roan_drop(future);
+            return;
+        }
+}
+
+int64_t roan_pool_expire(roan *client, int64_t now_us)
+{
+    roan_pool *pool = &client->pool;
+    const roan_options *options = &client->settings->options;
+    int64_t due_us = ROAN_NO_DEADLINE;
+    roan_link *old = NULL;
+    roan_outcome outcome;
+    roan_failure failure;
+
+    roan_outcome_begin(&outcome);
+    pthread_mutex_lock(&pool->lock);
+    fail_line_timeout(client, &failure);
+    for (roan_ticket *at = pool->first, *next; at != NULL; at = next) {
+        next = at->next;
+        if (at->future == NULL)
+            continue;
+        if (at->until_us <= now_us)
+            roan_pool_cancel(at->future, &failure, &outcome);
+        else
+            due_us = ROAN_MIN(due_us, at->until_us);
+    }
+    if (options->lease_idle_ms >= 0 && pool->idle_count > (uint32_t)options->leases_min) {
+        for (roan_link **at = &pool->idle; *at != NULL;) {
+            roan_link *link = *at;
+            int64_t end_us = link->idle_since_us + (int64_t)options->lease_idle_ms * 1000;
+            if (end_us <= now_us && pool->idle_count > (uint32_t)options->leases_min) {
+                *at = link->pool_next;
+                pool->idle_count--;
+                link->pool_next = old;
+                old = link;
+            } else {
+                due_us = ROAN_MIN(due_us, ROAN_MAX(end_us, now_us + 1));
+                at = &link->pool_next;
+            }
+        }
+    }
+    pthread_mutex_unlock(&pool->lock);
+    while (old != NULL) {
+        roan_link *link = old;
+        old = link->pool_next;
+        destroy_link(client, link, &outcome);
+    }
+    roan_outcome_finish(client, &outcome);
+    return due_us;
+}
+
+void roan_pool_wait(roan_future *future, int64_t until_us)
+{
+    roan *client = future->client;
+    roan_wait_node node = {.word = roan_park_word()};
+    pthread_mutex_t *lock;
+
+    if (future->link != NULL)
+        return;
+    lock = roan_pool_lock_future(future);
+    node.next = future->waiters;
+    future->waiters = &node;
+    while (future->link == NULL && !roan_is_settled(future)) {
+        int64_t now_us = roan_now_us(client);
+        int64_t next_us;
+        if (now_us >= until_us)
+            break;
+        pthread_mutex_unlock(lock);
+        next_us = ROAN_MIN(until_us, roan_pool_expire(client, now_us));
+        if (!roan_is_settled(future) && future->link == NULL)
+            roan_park(node.word, next_us == ROAN_NO_DEADLINE ? -1 : ROAN_MAX(next_us - now_us, 0) + 1);
+        lock = roan_pool_lock_future(future);
+    }
+    for (roan_wait_node **at = &future->waiters; *at != NULL; at = &(*at)->next)
+        if (*at == &node) {
+            *at = node.next;
+            break;
+        }
+    pthread_mutex_unlock(lock);
+}
+
+/* ---- the end ---- */
+
+void roan_pool_close(roan *client, const roan_failure *why)
+{
+    roan_pool *pool = &client->pool;
+    roan_outcome outcome;
+    roan_link *idle;
+
+    roan_outcome_begin(&outcome);
+    pthread_mutex_lock(&pool->lock);
+    pool->is_closed = true;
+    for (roan_ticket *at = pool->first, *next; at != NULL; at = next) {
+        next = at->next;
+        if (at->future != NULL)
+            roan_pool_cancel(at->future, why, &outcome);
+        else
+            roan_outcome_wake(&outcome, at->word);
+    }
+    idle = pool->idle;
+    pool->idle = NULL;
+    pool->idle_count = 0;
+    pthread_mutex_unlock(&pool->lock);
+    while (idle != NULL) {
+        roan_link *link = idle;
+        idle = link->pool_next;
+        destroy_link(client, link, &outcome);
+    }
+    roan_outcome_finish(client, &outcome);
+}
