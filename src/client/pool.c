@@ -1,8 +1,9 @@
 /* client/pool.c: see pool.h. The pool's lock is taken before a link's, never after it. */
-#include "client/handle.h"
+#include "client/pool.h"
 
 #include "base/macros.h"
 #include "client/drive.h"
+#include "client/handle.h"
 
 #include <stdlib.h>
 

@@ -20,10 +20,9 @@
 #define _GNU_SOURCE /* strtod_l */
 #endif
 
-#include "roan/resp.h"
+#include "resp/reply_reader.h"
 
 #include "base/macros.h"
-#include "resp/reply_reader.h"
 #include "resp/reply_scan.h"
 
 #include <locale.h>
