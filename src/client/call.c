@@ -1,5 +1,6 @@
 /* client/call.c: from a program's words to a future on a link, and what programs do with futures. */
 #include "client/drive.h"
+#include "client/faces.h"
 #include "client/handle.h"
 
 #include "base/macros.h"
@@ -431,4 +432,29 @@ void roan_cancel(roan_future *future)
     }
     pthread_mutex_unlock(lock);
     roan_outcome_finish(future->client, &outcome);
+}
+
+/* ---- for the typed functions ---- */
+
+roan_status roan_do_refused(roan *client, roan_status code, const char *text)
+{
+    (void)client;
+    return roan_fail(code, "%s", text);
+}
+
+roan_future *roan_go_refused(roan *client, roan_status code, const char *text, const roan_call *call)
+{
+    roan_future *future = roan_future_create(client->root);
+
+    (void)call;
+    return roan_future_is_static(future) ? future : settle_at_once(future, code, text);
+}
+
+roan_status roan_do_mistyped(roan *client, roan_status code, const char *text)
+{
+    roan_failure *failure = roan_failure_of_thread();
+
+    roan_failure_set(failure, code, ROAN_FATE_RAN, "%s", text);
+    roan_link_node_name(client->root->link, failure->node, sizeof failure->node);
+    return code;
 }

@@ -1,7 +1,9 @@
 /* client/future.c: making, settling and releasing futures; the thread's store of used ones; parking of threads.
  *
  * Every thread keeps a few futures that it has released, so that a command of the usual size costs no allocation. What
- * a thread keeps is freed when it ends.
+ * a thread keeps is freed when it ends. Not so its parking place: somebody may be about to wake a thread that has found
+ * out by itself and is gone. Places are handed on to later threads and never freed; a wake-up that comes late is one for
+ * nothing, which every waiter expects.
  */
 #include "client/future.h"
 
@@ -21,6 +23,15 @@
 
 #define STORE_MAX 64
 
+typedef struct place {
+    _Atomic uint32_t word;
+    struct place *next; /* free */
+} place;
+
+static pthread_mutex_t places_lock = PTHREAD_MUTEX_INITIALIZER;
+static place *free_places;
+static place last_resort; /* without memory for more: shared, so wake-ups for nothing are frequent */
+
 typedef struct store {
     roan_future *first;
     size_t count;
@@ -29,7 +40,7 @@ typedef struct store {
 
 static __thread store thread_store;
 static __thread roan_failure thread_failure;
-static __thread _Atomic uint32_t thread_word;
+static __thread struct place *thread_place;
 static pthread_key_t store_key;
 static pthread_once_t store_once = PTHREAD_ONCE_INIT;
 
@@ -48,11 +59,29 @@ static void empty_store(void *unused)
         free(future);
     }
     thread_store.count = 0;
+    thread_store.is_registered = false;
+    if (thread_place == NULL || thread_place == &last_resort)
+        return;
+    pthread_mutex_lock(&places_lock);
+    thread_place->next = free_places;
+    free_places = thread_place;
+    pthread_mutex_unlock(&places_lock);
+    thread_place = NULL;
 }
 
 static void make_key(void)
 {
     ROAN_IGNORE(pthread_key_create(&store_key, empty_store));
+}
+
+/* empty_store() runs when this thread ends. */
+static void register_thread(void)
+{
+    if (thread_store.is_registered)
+        return;
+    pthread_once(&store_once, make_key);
+    ROAN_IGNORE(pthread_setspecific(store_key, &thread_store));
+    thread_store.is_registered = true;
 }
 
 static roan_future *take_from_store(void)
@@ -72,11 +101,7 @@ static void put_into_store(roan_future *future)
         free(future);
         return;
     }
-    if (!thread_store.is_registered) {
-        pthread_once(&store_once, make_key);
-        ROAN_IGNORE(pthread_setspecific(store_key, &thread_store));
-        thread_store.is_registered = true;
-    }
+    register_thread();
     future->next = thread_store.first;
     thread_store.first = future;
     thread_store.count++;
@@ -229,7 +254,19 @@ bool roan_is_settled(const roan_future *future)
 
 _Atomic uint32_t *roan_park_word(void)
 {
-    return &thread_word;
+    if (thread_place == NULL) {
+        pthread_mutex_lock(&places_lock);
+        thread_place = free_places;
+        if (thread_place != NULL)
+            free_places = thread_place->next;
+        pthread_mutex_unlock(&places_lock);
+        if (thread_place == NULL)
+            thread_place = calloc(1, sizeof *thread_place);
+        if (thread_place == NULL)
+            thread_place = &last_resort;
+        register_thread();
+    }
+    return &thread_place->word;
 }
 
 void roan_park(_Atomic uint32_t *word, int64_t wait_us)
