@@ -17,7 +17,7 @@
 #define RECEIVES_MAX 64
 
 /* A link that the thread took over under contention goes back to its callers after so many rounds with so little to do. */
-#define QUIET_PENDING 2
+#define QUIET_CALLERS 4
 #define QUIET_ROUNDS 256
 
 #define TIMER_TOKEN UINT64_MAX
@@ -37,6 +37,7 @@ roan_status roan_background_init(roan *client, roan_error *reterr)
 
     ROAN_ASSERT(pthread_mutex_init(&background->lock, NULL) == 0);
     background->epoll_fd = background->timer_fd = -1;
+    atomic_store(&background->is_asleep, is_loop);
     background->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (background->wake_fd >= 0 && !is_loop)
         return ROAN_OK;
@@ -118,6 +119,7 @@ static void take_role(roan_link *link)
 {
     link->driver = ROAN_DRIVER_BACKGROUND;
     link->driver_thread = pthread_self();
+    atomic_store_explicit(&link->baton, NULL, memory_order_relaxed);
 }
 
 /* First visit: sends, and says what to wait for. False: somebody else drives it or there is nothing to do. */
@@ -129,7 +131,8 @@ static bool prepare(roan_link *link, roan_wait_item *item, int64_t *due_us)
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&link->lock);
     roan_link_expire(link, roan_now_us(link->client), &outcome);
-    is_ours = link->driver == ROAN_DRIVER_NONE && needs_background(link);
+    is_ours = !roan_drive_is_held(link, roan_now_us(link->client), due_us) && link->driver == ROAN_DRIVER_NONE &&
+              needs_background(link);
     if (is_ours) {
         take_role(link);
         roan_link_progress(link, &outcome);
@@ -150,6 +153,7 @@ static bool prepare(roan_link *link, roan_wait_item *item, int64_t *due_us)
             link->wire->users++;
         }
         link->is_polled = true;
+        link->polled_until_us = roan_link_due_us(link);
     } else if (link->async_count > 0) {
         *due_us = ROAN_MIN(*due_us, link->next_deadline_us); /* a caller drives; deadlines are ours */
     }
@@ -162,7 +166,8 @@ static bool prepare(roan_link *link, roan_wait_item *item, int64_t *due_us)
 static void give_role(roan_link *link, roan_outcome *outcome)
 {
     if (link->is_owned) {
-        link->quiet_rounds = link->pending_count <= QUIET_PENDING ? link->quiet_rounds + 1 : 0;
+        link->quiet_rounds = atomic_load_explicit(&link->callers, memory_order_relaxed) <= QUIET_CALLERS
+                                 ? link->quiet_rounds + 1 : 0;
         if (link->quiet_rounds >= QUIET_ROUNDS)
             link->is_owned = false;
     }
@@ -260,6 +265,7 @@ void roan_background_round(roan *client, int64_t wait_us)
     size_t used = 0;
     int64_t due_us;
 
+    atomic_store(&background->is_asleep, false);
     atomic_store(&background->is_notified, false);
     due_us = roan_pool_expire(client, roan_now_us(client));
     count = ROAN_MIN(list_links(background), ROAN_COUNT_OF(wires));
@@ -282,6 +288,11 @@ void roan_background_round(roan *client, int64_t wait_us)
         attend(background->visited[i], &background->items[i], wires[i]);
         roan_link_drop(background->visited[i]);
     }
+    if (background->epoll_fd < 0)
+        return;
+    atomic_store(&background->is_asleep, true); /* until the next roan_turn() */
+    if (atomic_exchange(&background->is_notified, false))
+        roan_background_notify(background);
 }
 
 /* ---- the program's loop ---- */

@@ -161,11 +161,6 @@ roan_future *roan_go(roan *client, size_t argc, const roan_slice *argv, const ro
 
 /* ---- waiting ---- */
 
-static bool is_settled_locked(const void *argument)
-{
-    return roan_is_settled(argument);
-}
-
 static int64_t until_of(roan *client, int timeout_ms)
 {
     return timeout_ms < 0 ? ROAN_NO_DEADLINE : roan_now_us(client) + (int64_t)timeout_ms * 1000;
@@ -180,7 +175,7 @@ static void remove_node(roan_future *future, roan_wait_node *node)
         }
 }
 
-/* Lock held. Waits for a future of this link. */
+/* Lock held; released. Waits for a future of this link. */
 static void wait_on_link(roan_link *link, roan_future *future, int64_t until_us, roan_outcome *outcome)
 {
     roan_wait_node node = {.word = roan_park_word(), .next = future->waiters};
@@ -188,15 +183,11 @@ static void wait_on_link(roan_link *link, roan_future *future, int64_t until_us,
     if (!future->is_awaited && !roan_is_settled(future)) {
         future->is_awaited = true;
         link->async_count--;
+        roan_drive_note_wait(link);
     }
-    future->waiters = &node;
-    roan_drive_wait(link, is_settled_locked, future, &node, until_us, outcome);
-    remove_node(future, &node);
-    if (future->waiters == NULL && !roan_is_settled(future)) {
-        future->is_awaited = false;
-        link->async_count++;
-        roan_drive_asynchronously(link, outcome);
-    }
+    if (!roan_is_settled(future))
+        future->waiters = &node;
+    roan_drive_wait_settled(link, future, &node, until_us, outcome);
 }
 
 static roan_status refuse_in_callback(void)
@@ -219,7 +210,6 @@ roan_status roan_wait(roan_future *future, int timeout_ms)
         roan_outcome_begin(&outcome);
         pthread_mutex_lock(&future->link->lock);
         wait_on_link(future->link, future, until_us, &outcome);
-        pthread_mutex_unlock(&future->link->lock);
         roan_outcome_finish(future->client, &outcome);
     }
     return roan_is_settled(future) ? ROAN_OK : roan_fail(ROAN_E_TIMEOUT, "it has not settled within %d ms", timeout_ms);
@@ -392,7 +382,6 @@ roan_status roan_do(roan *client, size_t argc, const roan_slice *argv, roan_valu
     look_before_sending(link, &outcome);
     roan_link_submit(link, future, true, &outcome);
     wait_on_link(link, future, ROAN_NO_DEADLINE, &outcome);
-    pthread_mutex_unlock(&link->lock);
     roan_outcome_finish(client, &outcome);
     return roan_do_future(future, ret_reply);
 }
@@ -403,6 +392,8 @@ void roan_then(roan_future *future, roan_then_fn fn, void *argument)
         pthread_mutex_t *lock = roan_pool_lock_future(future);
         ROAN_ASSERT(future->then == NULL); /* one per future */
         if (!roan_is_settled(future)) {
+            if (future->link != NULL)
+                roan_drive_note_no_wait(future->link);
             future->then_argument = argument;
             future->then = fn;
             pthread_mutex_unlock(lock);

@@ -6,9 +6,21 @@
 
 #include <stdlib.h>
 
-/* Pending requests above which a round counts as busy; busy rounds in a row until the background takes over. */
-#define BUSY_PENDING 8
+/* Waiting threads from which on a change of drivers counts as busy; busy ones in a row until the background takes over. */
+#define BUSY_CALLERS 8
 #define BUSY_ROUNDS 64
+
+/* Waits from which on a caller is expected to come; how long the link is held for it; when the ticking ends. */
+#define WAITS_EXPECTED 16
+#define WAITS_MAX 64
+#define HELD_US 1000
+#define TICKING_US 20000
+/* What a caller may leave unsent. */
+#define HELD_COUNT_MAX 256
+#define HELD_BYTES_MAX 32768
+
+/* Writes without an answer up to which an asynchronous call is sent at once. */
+#define BATCHES_MAX 2
 
 /* A driver without a connection looks at its link so often; see also receive() in roan/transport.h. */
 #define IDLE_WAIT_US 100000
@@ -59,6 +71,8 @@ static void drive(roan_link *link, roan_ready_fn is_ready, const void *argument,
 {
     link->driver = ROAN_DRIVER_CALLER;
     link->driver_thread = pthread_self();
+    link->is_held = false;
+    atomic_store_explicit(&link->baton, NULL, memory_order_relaxed);
     for (;;) {
         if (link->state != ROAN_LINK_READY || roan_now_us(link->client) >= roan_link_due_us(link))
             roan_link_progress(link, outcome);
@@ -72,7 +86,8 @@ static void drive(roan_link *link, roan_ready_fn is_ready, const void *argument,
 
 static bool note_contention(roan_link *link)
 {
-    link->busy_rounds = link->pending_count > BUSY_PENDING ? link->busy_rounds + 1 : 0;
+    link->busy_rounds = atomic_load_explicit(&link->callers, memory_order_relaxed) >= BUSY_CALLERS
+                            ? link->busy_rounds + 1 : 0;
     if (link->busy_rounds < BUSY_ROUNDS || link->client->root->settings->options.drive != ROAN_DRIVE_AUTO ||
         link->client->transport->fd == NULL || link->wire == NULL || link->wire->stream->transport->fd(link->wire->stream) < 0)
         return false;
@@ -81,62 +96,162 @@ static bool note_contention(roan_link *link)
     return true;
 }
 
+/* Somebody who waits with nothing to do, or NULL. */
+static roan_wait_node *find_waiter(const roan_link *link)
+{
+    for (roan_future *at = link->tail; at != NULL; at = at->previous)
+        if (at->waiters != NULL)
+            return at->waiters;
+    for (roan_future *at = link->delayed; at != NULL; at = at->next)
+        if (at->waiters != NULL)
+            return at->waiters;
+    return link->watchers;
+}
+
+/* ---- holding ---- */
+
+static bool expects_wait(const roan_link *link)
+{
+    return link->waits_seen >= WAITS_EXPECTED && link->state == ROAN_LINK_READY && !roan_drive_is_background(link) &&
+           !link->is_wanted && link->client->root->settings->options.drive == ROAN_DRIVE_AUTO;
+}
+
+void roan_drive_note_wait(roan_link *link)
+{
+    link->waits_seen = (uint8_t)ROAN_MIN(link->waits_seen + 1, WAITS_MAX);
+}
+
+void roan_drive_note_no_wait(roan_link *link)
+{
+    link->waits_seen = 0;
+    link->is_held = false;
+}
+
+/* Leaves the link to the caller who will come. False: the background must know of it. */
+static bool hold(roan_link *link)
+{
+    if (!expects_wait(link))
+        return false;
+    if (!link->is_held)
+        link->held_since_us = roan_now_us(link->client);
+    link->is_held = true;
+    return link->is_ticking;
+}
+
+bool roan_drive_is_held(roan_link *link, int64_t now_us, int64_t *due_us)
+{
+    if (!expects_wait(link) || (link->async_count == 0 && now_us - link->used_us > TICKING_US)) {
+        link->is_ticking = false;
+        return false;
+    }
+    if (link->is_held && link->async_count > 0 && now_us - link->held_since_us >= HELD_US) {
+        link->is_ticking = false;
+        roan_drive_note_no_wait(link); /* nobody came */
+        return false;
+    }
+    link->is_ticking = true;
+    *due_us = ROAN_MIN(*due_us, now_us + HELD_US);
+    return true;
+}
+
 void roan_drive_pass_on(roan_link *link, roan_outcome *outcome)
 {
+    roan_wait_node *waiter;
+
     if (link->driver != ROAN_DRIVER_NONE)
         return;
     if (link->pending_count == 0 && link->delayed == NULL && !link->is_wanted && link->watchers == NULL)
         return;
-    if (!note_contention(link)) {
-        for (roan_future *at = link->tail; at != NULL; at = at->previous)
-            if (at->waiters != NULL && !atomic_load_explicit(&at->is_settled, memory_order_relaxed)) {
-                roan_outcome_wake(outcome, at->waiters->word);
-                return;
-            }
-        for (roan_future *at = link->delayed; at != NULL; at = at->next)
-            if (at->waiters != NULL) {
-                roan_outcome_wake(outcome, at->waiters->word);
-                return;
-            }
-        if (link->watchers != NULL) {
-            roan_outcome_wake(outcome, link->watchers->word);
-            return;
-        }
+    waiter = note_contention(link) ? NULL : find_waiter(link);
+    if (waiter == NULL) {
+        if (!hold(link))
+            outcome->wakes_background = true;
+        return;
     }
-    outcome->wakes_background = true;
+    atomic_store_explicit(&link->baton, waiter->word, memory_order_relaxed);
+    roan_outcome_wake(outcome, waiter->word);
 }
 
 void roan_drive_asynchronously(roan_link *link, roan_outcome *outcome)
 {
-    (void)link;
-    outcome->wakes_background = true;
+    if (link->waiting_count < HELD_COUNT_MAX && link->waiting_bytes < HELD_BYTES_MAX && hold(link))
+        return;
+    if (link->is_held) {
+        roan_link_flush(link, outcome);
+        outcome->wakes_background |= !link->is_ticking;
+        return;
+    }
+    bool is_watched = link->driver == ROAN_DRIVER_BACKGROUND && link->is_polled;
+
+    if (!roan_drive_is_background(link) && link->batches < BATCHES_MAX)
+        roan_link_flush(link, outcome);
+    outcome->wakes_background |= !is_watched || link->state != ROAN_LINK_READY || roan_drive_is_background(link) ||
+                                 link->next_deadline_us < link->polled_until_us;
+}
+
+/* One turn of a waiter: drives, or sends what it can and prepares to sleep. Lock held. True: it has driven. */
+static bool drive_or_send(roan_link *link, roan_ready_fn is_ready, const void *argument, int64_t until_us,
+                          roan_outcome *outcome)
+{
+    if (may_take_role(link)) {
+        drive(link, is_ready, argument, until_us, outcome);
+        return true;
+    }
+    if (roan_drive_is_background(link) || link->driver == ROAN_DRIVER_BACKGROUND)
+        outcome->wakes_background = true;
+    else
+        roan_link_flush(link, outcome); /* the driver sleeps in receive(), most likely */
+    return false;
+}
+
+/* Lock held; released. */
+static void sleep_unlocked(roan_link *link, roan_wait_node *node, int64_t until_us, roan_outcome *outcome)
+{
+    int64_t due_us = ROAN_MIN(until_us, link->next_deadline_us);
+    int64_t wait_us = due_us == ROAN_NO_DEADLINE ? -1 : ROAN_MAX(due_us - roan_now_us(link->client), 0) + 1;
+
+    pthread_mutex_unlock(&link->lock);
+    roan_outcome_finish(link->client, outcome);
+    roan_park(node->word, wait_us);
 }
 
 void roan_drive_wait(roan_link *link, roan_ready_fn is_ready, const void *argument, roan_wait_node *node,
                      int64_t until_us, roan_outcome *outcome)
 {
-    while (!is_ready(argument)) {
-        int64_t now_us = roan_now_us(link->client);
-        int64_t wait_us;
-        if (now_us >= until_us)
-            break;
-        if (may_take_role(link)) {
-            drive(link, is_ready, argument, until_us, outcome);
-            break;
-        }
-        if (roan_drive_is_background(link) || link->driver == ROAN_DRIVER_BACKGROUND)
-            outcome->wakes_background = true;
-        else
-            roan_link_flush(link, outcome); /* the driver sleeps in receive(), most likely */
-        if (is_ready(argument))
-            break;
-        wait_us = ROAN_MIN(until_us, link->next_deadline_us);
-        wait_us = wait_us == ROAN_NO_DEADLINE ? -1 : ROAN_MAX(wait_us - now_us, 0) + 1;
-        pthread_mutex_unlock(&link->lock);
-        roan_outcome_finish(link->client, outcome);
-        roan_park(node->word, wait_us);
+    while (!is_ready(argument) && roan_now_us(link->client) < until_us) {
+        if (drive_or_send(link, is_ready, argument, until_us, outcome) || is_ready(argument))
+            continue;
+        sleep_unlocked(link, node, until_us, outcome);
         pthread_mutex_lock(&link->lock);
         roan_link_expire(link, roan_now_us(link->client), outcome);
     }
     roan_drive_pass_on(link, outcome);
+}
+
+static bool future_is_settled(const void *argument)
+{
+    return roan_is_settled(argument);
+}
+
+void roan_drive_wait_settled(roan_link *link, roan_future *future, roan_wait_node *node, int64_t until_us,
+                             roan_outcome *outcome)
+{
+    atomic_fetch_add_explicit(&link->callers, 1, memory_order_relaxed);
+    while (!roan_is_settled(future) && roan_now_us(link->client) < until_us) {
+        if (drive_or_send(link, future_is_settled, future, until_us, outcome) || roan_is_settled(future))
+            continue;
+        sleep_unlocked(link, node, until_us, outcome);
+        if (roan_is_settled(future) && atomic_load_explicit(&link->baton, memory_order_relaxed) != node->word) {
+            atomic_fetch_sub_explicit(&link->callers, 1, memory_order_relaxed);
+            return;
+        }
+        pthread_mutex_lock(&link->lock);
+        roan_link_expire(link, roan_now_us(link->client), outcome);
+    }
+    atomic_fetch_sub_explicit(&link->callers, 1, memory_order_relaxed);
+    if (atomic_load_explicit(&link->baton, memory_order_relaxed) == node->word)
+        atomic_store_explicit(&link->baton, NULL, memory_order_relaxed);
+    roan_link_leave_waiters(link, future, node, outcome);
+    roan_drive_pass_on(link, outcome);
+    pthread_mutex_unlock(&link->lock);
 }

@@ -61,6 +61,7 @@ struct roan_future {
     int64_t due_us;          /* while it waits to be tried again */
     int64_t sent_us;
     uint64_t out_start, out_end; /* its bytes in the stream of this connection, once they were handed over */
+    bool ends_batch;         /* the last whole request of a write */
     bool is_sent;            /* out_start and out_end are valid for the present connection */
     uint64_t received_before; /* received_total of the link when it was sent */
     size_t received_bytes;

@@ -161,14 +161,20 @@ void roan_link_settle(roan_link *link, roan_future *future, roan_status status, 
                       const roan_failure *failure, roan_outcome *outcome)
 {
     const roan *root = link->client->root;
+    roan_failure named;
 
     link->pending_count--;
     link->async_count -= !future->is_awaited;
-    roan_future_settle(future, status, reply, failure);
-    if (future->failure != NULL && future->failure->node[0] == '\0')
-        roan_link_node_name(link, future->failure->node, sizeof future->failure->node);
+    if (status < 0 && failure != NULL) {
+        named = *failure;
+        if (named.node[0] == '\0')
+            roan_link_node_name(link, named.node, sizeof named.node);
+        failure = &named;
+    }
     for (roan_wait_node *node = future->waiters; node != NULL; node = node->next)
         roan_outcome_wake(outcome, node->word);
+    future->waiters = NULL; /* from here on: who finds it settled leaves without the lock */
+    roan_future_settle(future, status, reply, failure);
     if (future->then != NULL || future->release != NULL || (root->settings->hooks.on_end != NULL && future->was_begun)) {
         future->outcome_next = NULL;
         if (outcome->last != NULL)
@@ -198,6 +204,20 @@ void roan_link_cancel(roan_link *link, roan_future *future, const roan_failure *
             }
     }
     roan_link_settle(link, future, failure.code, NULL, &failure, outcome);
+}
+
+void roan_link_leave_waiters(roan_link *link, roan_future *future, roan_wait_node *node, roan_outcome *outcome)
+{
+    for (roan_wait_node **at = &future->waiters; *at != NULL; at = &(*at)->next)
+        if (*at == node) {
+            *at = node->next;
+            break;
+        }
+    if (future->waiters != NULL || atomic_load_explicit(&future->is_settled, memory_order_relaxed))
+        return;
+    future->is_awaited = false; /* nobody left to drive for it */
+    link->async_count++;
+    outcome->wakes_background = true;
 }
 
 /* ---- trying again ---- */
@@ -391,7 +411,7 @@ static void sort_out_queue(roan_link *link, const roan_failure *why, bool keeps_
     link->waiting_count = link->queue_count;
     link->waiting_bytes = 0;
     for (roan_future *at = link->head; at != NULL; at = at->next) {
-        at->is_sent = false;
+        at->is_sent = at->ends_batch = false;
         link->waiting_bytes += at->request_bytes;
     }
     link->unsent = link->sending_at = link->head;
@@ -402,6 +422,7 @@ static void forget_stream(roan_link *link)
     link->sent_total = link->staged_total = link->answered_end = link->received_total = 0;
     link->blocked_since_us = 0;
     link->is_blocked = false;
+    link->batches = 0;
     link->probe_is_due = false;
     link->states = 0;
     link->epoch++;

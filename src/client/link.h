@@ -84,6 +84,7 @@ struct roan_link {
     bool is_owned;            /* contention: the background keeps the driver's role */
     bool is_polled;           /* the background sleeps in wait() with this link among its items */
     roan_wire *polled_wire;   /* with is_polled: which one */
+    int64_t polled_until_us;  /* with is_polled: when the background wakes by itself */
     int watched_fd;           /* LOOP: what the epoll descriptor watches of it */
     uint32_t watched_events;
     uint64_t watched_epoch;
@@ -131,7 +132,14 @@ struct roan_link {
     } handshake;
     bool probe_is_due;         /* a PING is under way */
 
+    _Atomic uint32_t callers; /* threads that wait for a future of this link or were just woken */
+    _Atomic(_Atomic uint32_t *) baton; /* the waiter who was asked to drive and has not begun yet */
     uint32_t busy_rounds, quiet_rounds; /* see the change of drive in drive.c */
+    uint8_t waits_seen;        /* asynchronous calls that somebody came to wait for, of late; see drive.h */
+    bool is_held;              /* work was left for a caller who is expected to wait */
+    bool is_ticking;           /* the background looks after that every millisecond */
+    int64_t held_since_us;
+    uint32_t batches;          /* writes with an answer that is still to come */
     uint64_t writes;
     roan_wait_node *watchers;  /* roan_ready() */
 
@@ -178,6 +186,9 @@ int64_t roan_link_due_us(const roan_link *link);
 void roan_link_lose(roan_link *link, const roan_failure *why, roan_outcome *outcome);
 /* Lock held. For good: everything fails with `why`. */
 void roan_link_close(roan_link *link, const roan_failure *why, roan_outcome *outcome);
+
+/* Lock held. A thread gives up waiting for a future, or it has settled. */
+void roan_link_leave_waiters(roan_link *link, roan_future *future, roan_wait_node *node, roan_outcome *outcome);
 
 /* Lock held. Takes the future's result from the caller's cancel or deadline. */
 void roan_link_settle(roan_link *link, roan_future *future, roan_status status, roan_value *reply,

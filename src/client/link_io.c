@@ -72,16 +72,23 @@ static void stage(roan_link *link, roan_future *future, int64_t now_us)
     link->waiting_bytes -= future->request_bytes;
 }
 
+/* What fits into one send(). The last request that ends in it carries the mark by which writes under way are counted. */
 static void gather(roan_link *link, gathered *out)
 {
     int64_t now_us = roan_now_us(link->client);
+    roan_future *last = NULL;
 
     for (roan_future *at = link->sending_at; at != NULL; at = at->next) {
         size_t done = at->is_sent && at->out_start < link->sent_total ? (size_t)(link->sent_total - at->out_start) : 0;
         if (!add_piece(out, at, at->request + done, at->request_bytes - done))
-            return;
+            break;
         if (!at->is_sent)
             stage(link, at, now_us);
+        last = at;
+    }
+    if (last != NULL && !last->ends_batch) {
+        last->ends_batch = true;
+        link->batches++;
     }
 }
 
@@ -270,6 +277,10 @@ void roan_link_handle(roan_link *link, roan_value *value, size_t bytes, roan_out
         return;
     }
     link->answered_end = head->out_end;
+    if (head->ends_batch && head->replies_count + 1 >= head->replies_due) {
+        head->ends_batch = false;
+        link->batches--;
+    }
     head->received_bytes += bytes;
     if (head->finish != NULL)
         answer_batch(link, head, value, outcome);
