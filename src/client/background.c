@@ -75,6 +75,33 @@ void roan_background_done(roan *client)
     pthread_mutex_destroy(&background->lock);
 }
 
+static void add_counters(roan_counters *sum, const roan_counters *more)
+{
+    sum->commands += more->commands;
+    sum->failures += more->failures;
+    sum->timeouts += more->timeouts;
+    sum->retries += more->retries;
+    sum->connects += more->connects;
+    sum->disconnects += more->disconnects;
+    sum->sent_bytes += more->sent_bytes;
+    sum->received_bytes += more->received_bytes;
+    sum->writes += more->writes;
+}
+
+void roan_background_count(roan *client, roan_counters *ret_sum)
+{
+    roan_background *background = &client->root->background;
+
+    pthread_mutex_lock(&background->lock);
+    *ret_sum = client->root->past;
+    for (roan_link *at = background->links; at != NULL; at = at->next) {
+        pthread_mutex_lock(&at->lock);
+        add_counters(ret_sum, &at->counters);
+        pthread_mutex_unlock(&at->lock);
+    }
+    pthread_mutex_unlock(&background->lock);
+}
+
 void roan_background_attach(roan *client, roan_link *link)
 {
     roan_background *background = &client->root->background;
@@ -93,6 +120,7 @@ void roan_background_detach(roan *client, roan_link *link)
     for (roan_link **at = &background->links; *at != NULL; at = &(*at)->next)
         if (*at == link) {
             *at = link->next;
+            add_counters(&client->root->past, &link->counters); /* nobody uses the link any more */
             break;
         }
     pthread_mutex_unlock(&background->lock);

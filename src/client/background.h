@@ -35,6 +35,9 @@ void roan_background_done(roan *client);
 void roan_background_attach(roan *client, roan_link *link);
 void roan_background_detach(roan *client, roan_link *link);
 
+/* Of all links, also of those that are gone. */
+void roan_background_count(roan *client, roan_counters *ret_sum);
+
 /* Something changed: the next round must come soon. Any thread, with or without a link's lock. */
 void roan_background_notify(roan_background *background);
 

@@ -100,7 +100,6 @@ static void tell_start(roan *client, roan_future *future)
 {
     const roan_hooks *hooks = &client->root->settings->hooks;
 
-    atomic_fetch_add_explicit(&client->root->commands, 1, memory_order_relaxed);
     if (hooks->on_start == NULL && hooks->on_end == NULL)
         return;
     future->id = atomic_fetch_add_explicit(&client->root->next_id, 1, memory_order_relaxed) + 1;
@@ -114,10 +113,10 @@ static void tell_start(roan *client, roan_future *future)
 /* A connection that was quiet for so long is looked at before something is sent on it: the server may have closed it. */
 #define QUIET_US 200000
 
-static void look_before_sending(roan_link *link, roan_outcome *outcome)
+static void look_before_sending(roan_link *link, int64_t now_us, roan_outcome *outcome)
 {
     if (link->state == ROAN_LINK_READY && link->head == NULL && link->driver == ROAN_DRIVER_NONE &&
-        roan_now_us(link->client) - ROAN_MAX(link->used_us, link->received_us) > QUIET_US) {
+        now_us - ROAN_MAX(link->used_us, link->received_us) > QUIET_US) {
         link->driver = ROAN_DRIVER_CALLER;
         link->driver_thread = pthread_self();
         ROAN_IGNORE(roan_link_receive(link, 0, outcome));
@@ -127,7 +126,7 @@ static void look_before_sending(roan_link *link, roan_outcome *outcome)
 
 void roan_link_begin(roan_link *link, roan_future *future, roan_outcome *outcome)
 {
-    look_before_sending(link, outcome);
+    look_before_sending(link, future->begun_us, outcome);
     roan_link_submit(link, future, false, outcome);
     if (!atomic_load_explicit(&future->is_settled, memory_order_relaxed))
         roan_drive_asynchronously(link, outcome);
@@ -379,7 +378,7 @@ roan_status roan_do(roan *client, size_t argc, const roan_slice *argv, roan_valu
     tell_start(client, future);
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&link->lock);
-    look_before_sending(link, &outcome);
+    look_before_sending(link, future->begun_us, &outcome);
     roan_link_submit(link, future, true, &outcome);
     wait_on_link(link, future, ROAN_NO_DEADLINE, &outcome);
     roan_outcome_finish(client, &outcome);

@@ -304,26 +304,23 @@ void roan_flush(roan *client)
 
 /* ---- statistics ---- */
 
-static uint64_t read_counter(_Atomic uint64_t *counter)
-{
-    return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
 void roan_get_stats(roan *client, roan_client_stats *ret_stats)
 {
     roan *root = client->root;
     roan_client_stats stats = {.size = ret_stats->size};
     size_t bytes = ROAN_MIN(ret_stats->size, sizeof stats);
+    roan_counters sum;
 
-    stats.commands = read_counter(&root->commands);
-    stats.failures = read_counter(&root->failures);
-    stats.timeouts = read_counter(&root->timeouts);
-    stats.retries = read_counter(&root->retries);
-    stats.connects = read_counter(&root->connects);
-    stats.disconnects = read_counter(&root->disconnects);
-    stats.sent_bytes = read_counter(&root->sent_bytes);
-    stats.received_bytes = read_counter(&root->received_bytes);
-    stats.writes = read_counter(&root->writes);
+    roan_background_count(root, &sum);
+    stats.commands = sum.commands;
+    stats.failures = sum.failures;
+    stats.timeouts = sum.timeouts;
+    stats.retries = sum.retries;
+    stats.connects = sum.connects;
+    stats.disconnects = sum.disconnects;
+    stats.sent_bytes = sum.sent_bytes;
+    stats.received_bytes = sum.received_bytes;
+    stats.writes = sum.writes;
     pthread_mutex_lock(&root->link->lock);
     stats.pending = (uint32_t)root->link->pending_count;
     stats.is_ready = root->link->state == ROAN_LINK_READY;

@@ -20,7 +20,7 @@ struct roan {
     roan_background background; /* root only */
     struct roan_subscriptions *subscriptions; /* root only, see pubsub; NULL until the first */
     _Atomic uint64_t next_id;
-    _Atomic uint64_t commands, failures, timeouts, retries, connects, disconnects, sent_bytes, received_bytes, writes;
+    roan_counters past;        /* of links that are gone; the background's lock */
     _Atomic bool is_closing;
 };
 

@@ -134,6 +134,7 @@ void roan_link_submit(roan_link *link, roan_future *future, bool is_waited_for, 
     if (link->is_exclusive)
         roan_link_keep(link);
     future->is_awaited = is_waited_for;
+    link->counters.commands += !future->is_internal;
     link->pending_count++;
     link->async_count += !is_waited_for;
     if (link->state == ROAN_LINK_CLOSED || (link->is_fenced && !future->is_internal)) {
@@ -165,6 +166,7 @@ void roan_link_settle(roan_link *link, roan_future *future, roan_status status, 
 
     link->pending_count--;
     link->async_count -= !future->is_awaited;
+    link->counters.failures += status < 0 && status != ROAN_E_SERVER && !future->is_internal;
     if (status < 0 && failure != NULL) {
         named = *failure;
         if (named.node[0] == '\0')
@@ -282,7 +284,7 @@ bool roan_link_try_again(roan_link *link, roan_future *future, const roan_failur
     future->attempts++;
     while (future->replies_count > 0)
         roan_value_free(future->replies[--future->replies_count]);
-    atomic_fetch_add_explicit(&link->client->root->retries, 1, memory_order_relaxed);
+    link->counters.retries++;
     if (future->is_queued)
         return true;
     if (wait_us == 0)
@@ -321,7 +323,7 @@ static int64_t settle_late(roan_link *link, roan_future *future, roan_outcome *o
         roan_failure_set(&failure, ROAN_E_TIMEOUT, ROAN_FATE_NOT_SENT, "no answer to %s within %" PRId64 " ms%s",
                          future->traits != NULL ? future->traits->name : "a batch", after_ms,
                          was_sent ? "" : "; it was not sent");
-    atomic_fetch_add_explicit(&link->client->root->timeouts, 1, memory_order_relaxed);
+    link->counters.timeouts++;
     roan_link_cancel(link, future, &failure, outcome);
     return was_sent && (options->late == ROAN_LATE_RESET || (options->late == ROAN_LATE_AUTO && !heard_since));
 }
@@ -466,7 +468,7 @@ void roan_link_lose(roan_link *link, const roan_failure *why, roan_outcome *outc
     link->state = ROAN_LINK_IDLE;
     sort_out_queue(link, why, comes_back, outcome);
     forget_stream(link);
-    atomic_fetch_add_explicit(&link->client->root->disconnects, 1, memory_order_relaxed);
+    link->counters.disconnects++;
     roan_outcome_event(link, ROAN_EVENT_DISCONNECTED, why, outcome);
     if (link->on_lost != NULL)
         link->on_lost(link, outcome);

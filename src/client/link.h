@@ -70,6 +70,11 @@ static inline void roan_outcome_begin(roan_outcome *outcome)
 
 #define ROAN_HANDSHAKE_STEPS_MAX 8
 
+/* See roan_client_stats. */
+typedef struct roan_counters {
+    uint64_t commands, failures, timeouts, retries, connects, disconnects, sent_bytes, received_bytes, writes;
+} roan_counters;
+
 struct roan_link {
     pthread_mutex_t lock;
     roan *client;
@@ -140,7 +145,7 @@ struct roan_link {
     bool is_ticking;           /* the background looks after that every millisecond */
     int64_t held_since_us;
     uint32_t batches;          /* writes with an answer that is still to come */
-    uint64_t writes;
+    roan_counters counters;
     roan_wait_node *watchers;  /* roan_ready() */
 
     /* Pub/sub and other uses hook in here; called with the lock held. */

@@ -193,7 +193,7 @@ static void become_ready(roan_link *link, roan_outcome *outcome)
     link->was_ready = true;
     link->ready_us = roan_now_us(link->client);
     link->connect_failure.code = ROAN_OK;
-    atomic_fetch_add_explicit(&link->client->root->connects, 1, memory_order_relaxed);
+    link->counters.connects++;
     roan_outcome_event(link, ROAN_EVENT_CONNECTED, NULL, outcome);
     for (roan_wait_node *node = link->watchers; node != NULL; node = node->next)
         roan_outcome_wake(outcome, node->word);

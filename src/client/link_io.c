@@ -130,8 +130,8 @@ static void note_sent(roan_link *link, ssize_t sent, roan_outcome *outcome)
         return;
     }
     link->blocked_since_us = 0;
-    atomic_fetch_add_explicit(&link->client->root->writes, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&link->client->root->sent_bytes, (uint64_t)sent, memory_order_relaxed);
+    link->counters.writes++;
+    link->counters.sent_bytes += (uint64_t)sent;
     if (link->state == ROAN_LINK_HANDSHAKE) {
         link->handshake.request_sent += (size_t)sent;
         return;
@@ -341,7 +341,7 @@ bool roan_link_receive(roan_link *link, int64_t wait_us, roan_outcome *outcome)
     roan_reply_reader_commit(wire->reader, (size_t)got);
     link->received_total += (uint64_t)got;
     link->received_us = roan_now_us(link->client);
-    atomic_fetch_add_explicit(&link->client->root->received_bytes, (uint64_t)got, memory_order_relaxed);
+    link->counters.received_bytes += (uint64_t)got;
     handle_input(link, wire, outcome);
     return true;
 }
