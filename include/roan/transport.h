@@ -48,6 +48,7 @@ typedef struct roan_wait_item {
 struct roan_transport {
     size_t size;
     void *state;
+    bool has_descriptors; /* fd() gives descriptors; without them only waiting callers and roan_turn() drive */
 
     /* Microseconds of a clock that only goes forward. */
     int64_t (*now_us)(void *state);

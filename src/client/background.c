@@ -413,6 +413,8 @@ static bool start(roan *client)
 void roan_background_wake(roan *client)
 {
     client = client->root;
+    if (!client->transport->has_descriptors)
+        return;
     if (client->settings->options.drive != ROAN_DRIVE_LOOP && !atomic_load(&client->background.has_thread)) {
         if (!start(client))
             return; /* callers drive, or nobody: the deadline of whoever waits still holds */

@@ -89,7 +89,7 @@ static bool note_contention(roan_link *link)
     link->busy_rounds = atomic_load_explicit(&link->callers, memory_order_relaxed) >= BUSY_CALLERS
                             ? link->busy_rounds + 1 : 0;
     if (link->busy_rounds < BUSY_ROUNDS || link->client->root->settings->options.drive != ROAN_DRIVE_AUTO ||
-        link->client->transport->fd == NULL || link->wire == NULL || link->wire->stream->transport->fd(link->wire->stream) < 0)
+        !link->client->transport->has_descriptors)
         return false;
     link->is_owned = true;
     link->busy_rounds = link->quiet_rounds = 0;
