@@ -19,7 +19,8 @@ CXX_WORDS = frozenset("and asm auto bool break case catch char class const conti
                       "call words batch options restrict".split())
 # Choices that several commands share: the words, the type, the prefix of its values.
 SHARED_ENUMS = {("M", "KM", "FT", "MI"): "geo_unit", ("LEFT", "RIGHT"): "list_end", ("MIN", "MAX"): "zset_end",
-                ("SUM", "MIN", "MAX"): "aggregate", ("ASYNC", "SYNC"): "flush_type"}
+                ("SUM", "MIN", "MAX"): "aggregate", ("ASYNC", "SYNC"): "flush_type",
+                ("MAXLEN", "MINID"): "trim_strategy", ("WRAP", "SAT", "FAIL"): "overflow"}
 TYPES = {"string": "roan_slice", "key": "roan_slice", "pattern": "roan_slice", "integer": "int64_t",
          "unix-time": "int64_t", "double": "double"}
 MAYBE = {"roan_slice": "roan_slice", "int64_t": "roan_maybe_integer", "double": "roan_maybe_double"}
@@ -70,6 +71,15 @@ def is_number_of(argument, following):
             following.is_repeated and not following.token)
 
 
+def words_least(argument):
+    """How many words an argument takes at least."""
+    if argument.is_optional:
+        return 0
+    inside = [words_least(part) for part in argument.parts]
+    own = {"oneof": min, "block": sum}[argument.kind](inside) if argument.parts else 1
+    return own + (1 if argument.token else 0)
+
+
 def literal(word):
     return "ROAN_LITERAL(%s)" % (word if word.startswith('"') else '"%s"' % word)
 
@@ -115,7 +125,13 @@ class Face:
         self.structs, self.code, self.depth = [], [], 0
         self.variants = 1
         self.params, self.options = Scope(self.prefix), Scope(self.prefix, "with.")
-        self.sequence(command.arguments(), self.params, self.options, 1)
+        arguments = command.arguments()
+        self.sequence(arguments, self.params, self.options, 1)
+        # Options of which at least one is needed, though each can be left out.
+        least = len(command.name.split("|")) + sum(map(words_least, arguments))
+        self.needs_option = least < abs(command.arity)
+        if self.needs_option:
+            self.fail(1, "words->count < %d" % abs(command.arity), "at least one option is needed")
 
     # -- small things
 
@@ -530,7 +546,7 @@ class FaceWriter:
         out = ["/* Calls of every encoder, for tests. %s */\n" % self.banner]
         for face in self.faces:
             seen = []
-            for variant in range(min(face.variants, 6) + 1):
+            for variant in range(1 if face.needs_option else 0, min(face.variants, 6) + 1):
                 values = []
                 for field in face.params.fields:
                     values += field.sample(variant) or []

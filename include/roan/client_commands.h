@@ -640,11 +640,11 @@ static inline void roan_bitcount_add(roan_batch *batch, roan_slice key, const ro
 /* BITFIELD key [[OVERFLOW <WRAP | SAT | FAIL>] <GET encoding offset | SET encoding offset value | INCRBY encoding
  * offset increment> [[OVERFLOW <WRAP | SAT | FAIL>] <GET encoding offset | SET encoding offset value | INCRBY
  * encoding offset increment> ...]] - Reads, writes and increments integers of any width packed into a string. */
-typedef enum roan_bitfield_operation_overflow {
-    ROAN_BITFIELD_OPERATION_OVERFLOW_WRAP = 1,
-    ROAN_BITFIELD_OPERATION_OVERFLOW_SAT,
-    ROAN_BITFIELD_OPERATION_OVERFLOW_FAIL
-} roan_bitfield_operation_overflow;
+typedef enum roan_overflow {
+    ROAN_OVERFLOW_WRAP = 1,
+    ROAN_OVERFLOW_SAT,
+    ROAN_OVERFLOW_FAIL
+} roan_overflow;
 typedef struct roan_bitfield_operation_get {
     bool is_set;
     roan_slice encoding;
@@ -663,7 +663,7 @@ typedef struct roan_bitfield_operation_incrby {
     int64_t increment;
 } roan_bitfield_operation_incrby;
 typedef struct roan_bitfield_operation {
-    roan_bitfield_operation_overflow overflow;
+    roan_overflow overflow;
     roan_bitfield_operation_get get;
     roan_bitfield_operation_set set;
     roan_bitfield_operation_incrby incrby;
@@ -11408,13 +11408,13 @@ static inline void roan_xackdel_add(roan_batch *batch, roan_slice key, roan_slic
 
 /* XADD key [NOMKSTREAM] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] id field value [field value ...] -
  * Appends an entry to a stream, which is made if needed, and may trim it. */
-typedef enum roan_xadd_trim_strategy {
-    ROAN_XADD_TRIM_STRATEGY_MAXLEN = 1,
-    ROAN_XADD_TRIM_STRATEGY_MINID
-} roan_xadd_trim_strategy;
+typedef enum roan_trim_strategy {
+    ROAN_TRIM_STRATEGY_MAXLEN = 1,
+    ROAN_TRIM_STRATEGY_MINID
+} roan_trim_strategy;
 typedef struct roan_xadd_trim {
     bool is_set;
-    roan_xadd_trim_strategy strategy;
+    roan_trim_strategy strategy;
     bool equal;
     bool approximately;
     roan_slice threshold;
@@ -12202,10 +12202,6 @@ static inline void roan_xsetid_add(roan_batch *batch, roan_slice key, roan_slice
 }
 
 /* XTRIM key <MAXLEN | MINID> [= | ~] threshold [LIMIT count] - Removes entries from the beginning of a stream. */
-typedef enum roan_xtrim_strategy {
-    ROAN_XTRIM_STRATEGY_MAXLEN = 1,
-    ROAN_XTRIM_STRATEGY_MINID
-} roan_xtrim_strategy;
 typedef struct roan_xtrim_options {
     size_t size;
     bool equal;
@@ -12213,9 +12209,9 @@ typedef struct roan_xtrim_options {
     roan_maybe_integer limit;
 } roan_xtrim_options;
 #define ROAN_XTRIM_OPTIONS(...) (&(roan_xtrim_options){.size = sizeof(roan_xtrim_options), __VA_ARGS__})
-ROAN_API void roan_encode_xtrim(roan_words *words, roan_slice key, roan_xtrim_strategy strategy, roan_slice threshold,
+ROAN_API void roan_encode_xtrim(roan_words *words, roan_slice key, roan_trim_strategy strategy, roan_slice threshold,
         const roan_xtrim_options *options);
-static inline roan_status roan_xtrim(roan *client, roan_slice key, roan_xtrim_strategy strategy, roan_slice threshold,
+static inline roan_status roan_xtrim(roan *client, roan_slice key, roan_trim_strategy strategy, roan_slice threshold,
         const roan_xtrim_options *options, int64_t *ret_integer, const roan_call *call)
 {
     roan_words words;
@@ -12224,7 +12220,7 @@ static inline roan_status roan_xtrim(roan *client, roan_slice key, roan_xtrim_st
     roan_encode_xtrim(&words, key, strategy, threshold, options);
     return roan_words_do_integer(client, &words, ret_integer, call);
 }
-static inline roan_future *roan_xtrim_go(roan *client, roan_slice key, roan_xtrim_strategy strategy,
+static inline roan_future *roan_xtrim_go(roan *client, roan_slice key, roan_trim_strategy strategy,
         roan_slice threshold, const roan_xtrim_options *options, const roan_call *call)
 {
     roan_words words;
@@ -12233,7 +12229,7 @@ static inline roan_future *roan_xtrim_go(roan *client, roan_slice key, roan_xtri
     roan_encode_xtrim(&words, key, strategy, threshold, options);
     return roan_words_go(client, &words, call);
 }
-static inline void roan_xtrim_add(roan_batch *batch, roan_slice key, roan_xtrim_strategy strategy,
+static inline void roan_xtrim_add(roan_batch *batch, roan_slice key, roan_trim_strategy strategy,
         roan_slice threshold, const roan_xtrim_options *options)
 {
     roan_words words;

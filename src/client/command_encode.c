@@ -553,6 +553,8 @@ void roan_encode_client_kill(roan_words *words, const roan_client_kill_options *
         roan_words_add(words, ROAN_LITERAL("NOT-IP"));
         roan_words_add(words, with.not_ip);
     }
+    if (words->count < 3)
+        roan_words_fail(words, ROAN_E_USAGE, "CLIENT KILL: at least one option is needed");
 }
 
 void roan_encode_client_list(roan_words *words, const roan_client_list_options *options)
@@ -1918,6 +1920,8 @@ void roan_encode_geosearch(roan_words *words, roan_slice key, const roan_geosear
         roan_words_add(words, ROAN_LITERAL("WITHDIST"));
     if (with.withhash)
         roan_words_add(words, ROAN_LITERAL("WITHHASH"));
+    if (words->count < 7)
+        roan_words_fail(words, ROAN_E_USAGE, "GEOSEARCH: at least one option is needed");
 }
 
 void roan_encode_geosearchstore(roan_words *words, roan_slice destination, roan_slice source,
@@ -1982,6 +1986,8 @@ void roan_encode_geosearchstore(roan_words *words, roan_slice destination, roan_
     }
     if (with.storedist)
         roan_words_add(words, ROAN_LITERAL("STOREDIST"));
+    if (words->count < 8)
+        roan_words_fail(words, ROAN_E_USAGE, "GEOSEARCHSTORE: at least one option is needed");
 }
 
 void roan_encode_get(roan_words *words, roan_slice key)
@@ -4560,7 +4566,7 @@ void roan_encode_xsetid(roan_words *words, roan_slice key, roan_slice last_id, c
     }
 }
 
-void roan_encode_xtrim(roan_words *words, roan_slice key, roan_xtrim_strategy strategy, roan_slice threshold,
+void roan_encode_xtrim(roan_words *words, roan_slice key, roan_trim_strategy strategy, roan_slice threshold,
         const roan_xtrim_options *options)
 {
     roan_xtrim_options with;

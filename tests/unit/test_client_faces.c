@@ -212,7 +212,7 @@ static void arguments_become_the_words_of_the_command(void **state)
     roan_lmove_add(NULL, keys[0], keys[1], ROAN_LIST_END_LEFT, ROAN_LIST_END_RIGHT);
     assert_string_equal(sent, "LMOVE a b LEFT RIGHT");
     roan_xadd_add(NULL, keys[0], ROAN_LITERAL("*"), (const roan_xadd_data[]){{keys[0], keys[1]}}, 1,
-                  ROAN_XADD_OPTIONS(.trim = {.is_set = true, .strategy = ROAN_XADD_STRATEGY_MAXLEN,
+                  ROAN_XADD_OPTIONS(.trim = {.is_set = true, .strategy = ROAN_TRIM_STRATEGY_MAXLEN,
                                              .approximately = true, .threshold = ROAN_LITERAL("9")}));
     assert_string_equal(sent, "XADD a MAXLEN ~ 9 * a b");
     roan_blpop_add(NULL, keys, 2, 1.5);

@@ -386,7 +386,7 @@ static void a_description_never_shows_arguments(void **state)
     } cases[] = {
         {"SET key secret", "set: 1 key, 3 words, 12 bytes"},
         {"AUTH user secret", "auth: 3 words, 14 bytes"},
-        {"CONFIG SET requirepass secret", "config|set: 4 words, 23 bytes"},
+        {"CONFIG SET requirepass secret", "config|set: 4 words, 26 bytes"},
         {"MGET a b", "mget: 2 keys, 3 words, 6 bytes"},
         {"PING", "ping: 1 word, 4 bytes"},
         {"JSON.GET doc", "JSON.GET: 2 words, 11 bytes"},
