@@ -20,7 +20,7 @@ import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-MESON_SUITES = ("unit", "model", "sim", "fuzz", "check")
+MESON_SUITES = ("unit", "model", "sim", "fuzz", "client", "check")
 SCRIPT_SECONDS_MAX = 600
 SKIPPED = 77
 
