@@ -12409,8 +12409,8 @@ static inline void roan_zdiffstore_add(roan_batch *batch, roan_slice destination
 }
 
 /* ZINCRBY key increment member - Adds to the score of a member of a sorted set. */
-ROAN_API void roan_encode_zincrby(roan_words *words, roan_slice key, int64_t increment, roan_slice member);
-static inline roan_status roan_zincrby(roan *client, roan_slice key, int64_t increment, roan_slice member,
+ROAN_API void roan_encode_zincrby(roan_words *words, roan_slice key, double increment, roan_slice member);
+static inline roan_status roan_zincrby(roan *client, roan_slice key, double increment, roan_slice member,
         double *ret_double, const roan_call *call)
 {
     roan_words words;
@@ -12419,7 +12419,7 @@ static inline roan_status roan_zincrby(roan *client, roan_slice key, int64_t inc
     roan_encode_zincrby(&words, key, increment, member);
     return roan_words_do_double(client, &words, ret_double, call);
 }
-static inline roan_future *roan_zincrby_go(roan *client, roan_slice key, int64_t increment, roan_slice member,
+static inline roan_future *roan_zincrby_go(roan *client, roan_slice key, double increment, roan_slice member,
         const roan_call *call)
 {
     roan_words words;
@@ -12428,7 +12428,7 @@ static inline roan_future *roan_zincrby_go(roan *client, roan_slice key, int64_t
     roan_encode_zincrby(&words, key, increment, member);
     return roan_words_go(client, &words, call);
 }
-static inline void roan_zincrby_add(roan_batch *batch, roan_slice key, int64_t increment, roan_slice member)
+static inline void roan_zincrby_add(roan_batch *batch, roan_slice key, double increment, roan_slice member)
 {
     roan_words words;
 

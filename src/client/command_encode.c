@@ -4661,11 +4661,11 @@ void roan_encode_zdiffstore(roan_words *words, roan_slice destination, const roa
         roan_words_add(words, keys[i]);
 }
 
-void roan_encode_zincrby(roan_words *words, roan_slice key, int64_t increment, roan_slice member)
+void roan_encode_zincrby(roan_words *words, roan_slice key, double increment, roan_slice member)
 {
     roan_words_add(words, ROAN_LITERAL("ZINCRBY"));
     roan_words_add(words, key);
-    roan_words_add_integer(words, increment);
+    roan_words_add_double(words, increment);
     roan_words_add(words, member);
 }
 
