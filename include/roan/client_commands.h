@@ -3635,6 +3635,44 @@ static inline void roan_del_add(roan_batch *batch, const roan_slice *keys, size_
     roan_words_batch(batch, &words);
 }
 
+/* DELEX key [IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest] - Removes a string if
+ * its value or its digest is, or is not, what is said. */
+typedef struct roan_delex_options {
+    size_t size;
+    roan_slice ifeq;
+    roan_slice ifne;
+    roan_slice ifdeq;
+    roan_slice ifdne;
+} roan_delex_options;
+#define ROAN_DELEX_OPTIONS(...) (&(roan_delex_options){.size = sizeof(roan_delex_options), __VA_ARGS__})
+ROAN_API void roan_encode_delex(roan_words *words, roan_slice key, const roan_delex_options *options);
+static inline roan_status roan_delex(roan *client, roan_slice key, const roan_delex_options *options, bool *ret_bool,
+        const roan_call *call)
+{
+    roan_words words;
+
+    roan_words_init(&words);
+    roan_encode_delex(&words, key, options);
+    return roan_words_do_bool(client, &words, ret_bool, call);
+}
+static inline roan_future *roan_delex_go(roan *client, roan_slice key, const roan_delex_options *options,
+        const roan_call *call)
+{
+    roan_words words;
+
+    roan_words_init(&words);
+    roan_encode_delex(&words, key, options);
+    return roan_words_go(client, &words, call);
+}
+static inline void roan_delex_add(roan_batch *batch, roan_slice key, const roan_delex_options *options)
+{
+    roan_words words;
+
+    roan_words_init(&words);
+    roan_encode_delex(&words, key, options);
+    roan_words_batch(batch, &words);
+}
+
 /* DELIFEQ key value - Removes a key if its string value equals the given one. */
 ROAN_API void roan_encode_delifeq(roan_words *words, roan_slice key, roan_slice value);
 static inline roan_status roan_delifeq(roan *client, roan_slice key, roan_slice value, bool *ret_bool,
@@ -3660,6 +3698,42 @@ static inline void roan_delifeq_add(roan_batch *batch, roan_slice key, roan_slic
 
     roan_words_init(&words);
     roan_encode_delifeq(&words, key, value);
+    roan_words_batch(batch, &words);
+}
+
+/* DIGEST key - The digest of a string, for DELEX and SET. */
+ROAN_API void roan_encode_digest(roan_words *words, roan_slice key);
+static inline roan_status roan_digest(roan *client, roan_slice key, roan_bytes *ret_bytes, const roan_call *call)
+{
+    roan_words words;
+
+    roan_words_init(&words);
+    roan_encode_digest(&words, key);
+    return roan_words_do_bytes(client, &words, ret_bytes, call);
+}
+static inline roan_status roan_digest_into(roan *client, roan_slice key, char *buffer, size_t capacity,
+        size_t *ret_bytes, const roan_call *call)
+{
+    roan_words words;
+
+    roan_words_init(&words);
+    roan_encode_digest(&words, key);
+    return roan_words_do_into(client, &words, buffer, capacity, ret_bytes, call);
+}
+static inline roan_future *roan_digest_go(roan *client, roan_slice key, const roan_call *call)
+{
+    roan_words words;
+
+    roan_words_init(&words);
+    roan_encode_digest(&words, key);
+    return roan_words_go(client, &words, call);
+}
+static inline void roan_digest_add(roan_batch *batch, roan_slice key)
+{
+    roan_words words;
+
+    roan_words_init(&words);
+    roan_encode_digest(&words, key);
     roan_words_batch(batch, &words);
 }
 
@@ -9510,13 +9584,17 @@ static inline void roan_select_add(roan_batch *batch, int64_t index)
     roan_words_batch(batch, &words);
 }
 
-/* SET key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds |
- * PXAT unix-time-milliseconds | KEEPTTL] - Stores a string, whatever the key held before. */
+/* SET key value [NX | XX | IFEQ comparison-value | IFNE comparison-value | IFDEQ digest | IFDNE digest] [GET] [EX
+ * seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL] - Stores a string,
+ * whatever the key held before. */
 typedef struct roan_set_options {
     size_t size;
     bool nx;
     bool xx;
     roan_slice ifeq;
+    roan_slice ifne;
+    roan_slice ifdeq;
+    roan_slice ifdne;
     bool get;
     roan_maybe_integer ex;
     roan_maybe_integer px;
@@ -11135,6 +11213,42 @@ static inline void roan_vrandmember_add(roan_batch *batch, roan_slice key, const
     roan_words_batch(batch, &words);
 }
 
+/* VRANGE key start end [count] - Elements of a vector set in lexicographical order. */
+typedef struct roan_vrange_options {
+    size_t size;
+    roan_maybe_integer count;
+} roan_vrange_options;
+#define ROAN_VRANGE_OPTIONS(...) (&(roan_vrange_options){.size = sizeof(roan_vrange_options), __VA_ARGS__})
+ROAN_API void roan_encode_vrange(roan_words *words, roan_slice key, roan_slice start, roan_slice end,
+        const roan_vrange_options *options);
+static inline roan_status roan_vrange(roan *client, roan_slice key, roan_slice start, roan_slice end,
+        const roan_vrange_options *options, roan_value **ret_reply, const roan_call *call)
+{
+    roan_words words;
+
+    roan_words_init(&words);
+    roan_encode_vrange(&words, key, start, end, options);
+    return roan_words_do(client, &words, ret_reply, call);
+}
+static inline roan_future *roan_vrange_go(roan *client, roan_slice key, roan_slice start, roan_slice end,
+        const roan_vrange_options *options, const roan_call *call)
+{
+    roan_words words;
+
+    roan_words_init(&words);
+    roan_encode_vrange(&words, key, start, end, options);
+    return roan_words_go(client, &words, call);
+}
+static inline void roan_vrange_add(roan_batch *batch, roan_slice key, roan_slice start, roan_slice end,
+        const roan_vrange_options *options)
+{
+    roan_words words;
+
+    roan_words_init(&words);
+    roan_encode_vrange(&words, key, start, end, options);
+    roan_words_batch(batch, &words);
+}
+
 /* VREM key element - Removes an element. */
 ROAN_API void roan_encode_vrem(roan_words *words, roan_slice key, roan_slice element);
 static inline roan_status roan_vrem(roan *client, roan_slice key, roan_slice element, bool *ret_bool,
@@ -11406,8 +11520,8 @@ static inline void roan_xackdel_add(roan_batch *batch, roan_slice key, roan_slic
     roan_words_batch(batch, &words);
 }
 
-/* XADD key [NOMKSTREAM] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] id field value [field value ...] -
- * Appends an entry to a stream, which is made if needed, and may trim it. */
+/* XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] id field
+ * value [field value ...] - Appends an entry to a stream, which is made if needed, and may trim it. */
 typedef enum roan_trim_strategy {
     ROAN_TRIM_STRATEGY_MAXLEN = 1,
     ROAN_TRIM_STRATEGY_MINID
@@ -11427,6 +11541,9 @@ typedef struct roan_xadd_data {
 typedef struct roan_xadd_options {
     size_t size;
     bool nomkstream;
+    bool keepref;
+    bool delref;
+    bool acked;
     roan_xadd_trim trim;
 } roan_xadd_options;
 #define ROAN_XADD_OPTIONS(...) (&(roan_xadd_options){.size = sizeof(roan_xadd_options), __VA_ARGS__})
@@ -12085,12 +12202,13 @@ static inline void roan_xread_add(roan_batch *batch, const roan_slice *keys, con
     roan_words_batch(batch, &words);
 }
 
-/* XREADGROUP GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...] -
- * Reads entries for a consumer of a group: new ones, or those it has not acknowledged. */
+/* XREADGROUP GROUP group consumer [COUNT count] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key
+ * [key ...] id [id ...] - Reads entries for a consumer of a group: new ones, or those it has not acknowledged. */
 typedef struct roan_xreadgroup_options {
     size_t size;
     roan_maybe_integer count;
     roan_maybe_integer block;
+    roan_maybe_integer claim;
     bool noack;
 } roan_xreadgroup_options;
 #define ROAN_XREADGROUP_OPTIONS(...) \
@@ -12201,12 +12319,16 @@ static inline void roan_xsetid_add(roan_batch *batch, roan_slice key, roan_slice
     roan_words_batch(batch, &words);
 }
 
-/* XTRIM key <MAXLEN | MINID> [= | ~] threshold [LIMIT count] - Removes entries from the beginning of a stream. */
+/* XTRIM key <MAXLEN | MINID> [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED] - Removes entries from the
+ * beginning of a stream. */
 typedef struct roan_xtrim_options {
     size_t size;
     bool equal;
     bool approximately;
     roan_maybe_integer limit;
+    bool keepref;
+    bool delref;
+    bool acked;
 } roan_xtrim_options;
 #define ROAN_XTRIM_OPTIONS(...) (&(roan_xtrim_options){.size = sizeof(roan_xtrim_options), __VA_ARGS__})
 ROAN_API void roan_encode_xtrim(roan_words *words, roan_slice key, roan_trim_strategy strategy, roan_slice threshold,

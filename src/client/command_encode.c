@@ -1363,11 +1363,45 @@ void roan_encode_del(roan_words *words, const roan_slice *keys, size_t key_count
         roan_words_add(words, keys[i]);
 }
 
+void roan_encode_delex(roan_words *words, roan_slice key, const roan_delex_options *options)
+{
+    roan_delex_options with;
+
+    roan_words_read_options(words, &with, sizeof with, options);
+    roan_words_add(words, ROAN_LITERAL("DELEX"));
+    roan_words_add(words, key);
+    if ((with.ifeq.data != NULL) + (with.ifne.data != NULL) + (with.ifdeq.data != NULL) +
+        (with.ifdne.data != NULL) > 1)
+        roan_words_fail(words, ROAN_E_USAGE, "DELEX: at most one of IFEQ, IFNE, IFDEQ, IFDNE");
+    if (with.ifeq.data != NULL) {
+        roan_words_add(words, ROAN_LITERAL("IFEQ"));
+        roan_words_add(words, with.ifeq);
+    }
+    if (with.ifne.data != NULL) {
+        roan_words_add(words, ROAN_LITERAL("IFNE"));
+        roan_words_add(words, with.ifne);
+    }
+    if (with.ifdeq.data != NULL) {
+        roan_words_add(words, ROAN_LITERAL("IFDEQ"));
+        roan_words_add(words, with.ifdeq);
+    }
+    if (with.ifdne.data != NULL) {
+        roan_words_add(words, ROAN_LITERAL("IFDNE"));
+        roan_words_add(words, with.ifdne);
+    }
+}
+
 void roan_encode_delifeq(roan_words *words, roan_slice key, roan_slice value)
 {
     roan_words_add(words, ROAN_LITERAL("DELIFEQ"));
     roan_words_add(words, key);
     roan_words_add(words, value);
+}
+
+void roan_encode_digest(roan_words *words, roan_slice key)
+{
+    roan_words_add(words, ROAN_LITERAL("DIGEST"));
+    roan_words_add(words, key);
 }
 
 void roan_encode_discard(roan_words *words)
@@ -3493,8 +3527,9 @@ void roan_encode_set(roan_words *words, roan_slice key, roan_slice value, const 
     roan_words_add(words, ROAN_LITERAL("SET"));
     roan_words_add(words, key);
     roan_words_add(words, value);
-    if ((with.nx) + (with.xx) + (with.ifeq.data != NULL) > 1)
-        roan_words_fail(words, ROAN_E_USAGE, "SET: at most one of NX, XX, IFEQ");
+    if ((with.nx) + (with.xx) + (with.ifeq.data != NULL) + (with.ifne.data != NULL) + (with.ifdeq.data != NULL) +
+        (with.ifdne.data != NULL) > 1)
+        roan_words_fail(words, ROAN_E_USAGE, "SET: at most one of NX, XX, IFEQ, IFNE, IFDEQ, IFDNE");
     if (with.nx)
         roan_words_add(words, ROAN_LITERAL("NX"));
     if (with.xx)
@@ -3502,6 +3537,18 @@ void roan_encode_set(roan_words *words, roan_slice key, roan_slice value, const 
     if (with.ifeq.data != NULL) {
         roan_words_add(words, ROAN_LITERAL("IFEQ"));
         roan_words_add(words, with.ifeq);
+    }
+    if (with.ifne.data != NULL) {
+        roan_words_add(words, ROAN_LITERAL("IFNE"));
+        roan_words_add(words, with.ifne);
+    }
+    if (with.ifdeq.data != NULL) {
+        roan_words_add(words, ROAN_LITERAL("IFDEQ"));
+        roan_words_add(words, with.ifdeq);
+    }
+    if (with.ifdne.data != NULL) {
+        roan_words_add(words, ROAN_LITERAL("IFDNE"));
+        roan_words_add(words, with.ifdne);
     }
     if (with.get)
         roan_words_add(words, ROAN_LITERAL("GET"));
@@ -4069,6 +4116,21 @@ void roan_encode_vrandmember(roan_words *words, roan_slice key, const roan_vrand
     }
 }
 
+void roan_encode_vrange(roan_words *words, roan_slice key, roan_slice start, roan_slice end,
+        const roan_vrange_options *options)
+{
+    roan_vrange_options with;
+
+    roan_words_read_options(words, &with, sizeof with, options);
+    roan_words_add(words, ROAN_LITERAL("VRANGE"));
+    roan_words_add(words, key);
+    roan_words_add(words, start);
+    roan_words_add(words, end);
+    if (with.count.is_set) {
+        roan_words_add_integer(words, with.count.value);
+    }
+}
+
 void roan_encode_vrem(roan_words *words, roan_slice key, roan_slice element)
 {
     roan_words_add(words, ROAN_LITERAL("VREM"));
@@ -4214,6 +4276,14 @@ void roan_encode_xadd(roan_words *words, roan_slice key, roan_slice id, const ro
     roan_words_add(words, key);
     if (with.nomkstream)
         roan_words_add(words, ROAN_LITERAL("NOMKSTREAM"));
+    if ((with.keepref) + (with.delref) + (with.acked) > 1)
+        roan_words_fail(words, ROAN_E_USAGE, "XADD: at most one of KEEPREF, DELREF, ACKED");
+    if (with.keepref)
+        roan_words_add(words, ROAN_LITERAL("KEEPREF"));
+    if (with.delref)
+        roan_words_add(words, ROAN_LITERAL("DELREF"));
+    if (with.acked)
+        roan_words_add(words, ROAN_LITERAL("ACKED"));
     if (with.trim.is_set) {
         roan_words_add_choice(words, (unsigned)with.trim.strategy, choices_maxlen_minid, 2);
         if ((with.trim.equal) + (with.trim.approximately) > 1)
@@ -4521,6 +4591,10 @@ void roan_encode_xreadgroup(roan_words *words, roan_slice group, roan_slice cons
         roan_words_add(words, ROAN_LITERAL("BLOCK"));
         roan_words_add_integer(words, with.block.value);
     }
+    if (with.claim.is_set) {
+        roan_words_add(words, ROAN_LITERAL("CLAIM"));
+        roan_words_add_integer(words, with.claim.value);
+    }
     if (with.noack)
         roan_words_add(words, ROAN_LITERAL("NOACK"));
     roan_words_add(words, ROAN_LITERAL("STREAMS"));
@@ -4586,6 +4660,14 @@ void roan_encode_xtrim(roan_words *words, roan_slice key, roan_trim_strategy str
         roan_words_add(words, ROAN_LITERAL("LIMIT"));
         roan_words_add_integer(words, with.limit.value);
     }
+    if ((with.keepref) + (with.delref) + (with.acked) > 1)
+        roan_words_fail(words, ROAN_E_USAGE, "XTRIM: at most one of KEEPREF, DELREF, ACKED");
+    if (with.keepref)
+        roan_words_add(words, ROAN_LITERAL("KEEPREF"));
+    if (with.delref)
+        roan_words_add(words, ROAN_LITERAL("DELREF"));
+    if (with.acked)
+        roan_words_add(words, ROAN_LITERAL("ACKED"));
 }
 
 void roan_encode_zadd(roan_words *words, roan_slice key, const roan_zadd_data *data, size_t data_count,

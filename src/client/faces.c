@@ -142,12 +142,3 @@ roan_future *roan_words_go(roan *client, roan_words *words, const roan_call *cal
     roan_words_done(words);
     return future;
 }
-
-void roan_words_batch(roan_batch *batch, roan_words *words)
-{
-    if (words->status == ROAN_OK)
-        roan_batch_add(batch, words->count, words->words);
-    else
-        roan_batch_refused(batch, words->status, words->problem);
-    roan_words_done(words);
-}

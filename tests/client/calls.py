@@ -36,21 +36,25 @@ georadius k 1 2 3 m withcoord count 3 asc storedist d|georadiusbymember k m 3 m 
 xread streams a b 0 0|xread count 1 block 0 streams streams 0|xreadgroup group g streams streams a b > >
 xreadgroup group streams c noack streams a 0|xgroup create s g 0|xinfo stream s|xinfo consumers s g|memory usage k
 migrate h 1 k 0 5|migrate h 1 '' 0 5 keys a b c|migrate h 1 '' 0 5 copy auth keys keys a b|copy a b db 1 replace
-set k v get|set k v|getex k persist|bitfield k get u8 0|bitfield k set u8 0 1|pfcount a b|pfmerge d a b|pfdebug encoding k
-hset k f v|zadd k nx 1 m|restore k 0 x|dump k|expire k 5|spop k 2|smove a b m|lmove a b left right|xadd s * f v
+set k v get|set k v|getex k persist|bitfield k get u8 0|bitfield k set u8 0 1|pfcount a b|pfmerge d a b
+pfdebug encoding k|hset k f v|zadd k nx 1 m|restore k 0 x|dump k|expire k 5|spop k 2|smove a b m|lmove a b left right|xadd s * f v
 xautoclaim s g c 0 0|touch a b|unlink a|exists a a|watch a b|pfadd k a|setrange k 1 x|hrandfield k 2|zscan k 0
 """.replace("\n", "|").split("|")
 
 # What cannot be sent to a server that shall answer the next call, too.
 NOT_RUN = {"shutdown", "debug", "psync", "sync", "replconf", "monitor", "replicaof", "slaveof", "cluster", "failover",
            "client|reply", "client|pause", "client|kill", "subscribe", "psubscribe", "ssubscribe", "unsubscribe",
-           "punsubscribe", "sunsubscribe", "quit", "wait", "waitaof", "migrate", "script|debug", "module", "config|rewrite",
-           "acl|load", "acl|save", "restore-asking", "bgrewriteaof", "bgsave", "save", "hello", "acl|setuser",
+           "punsubscribe", "sunsubscribe", "quit", "wait", "waitaof", "migrate", "script|debug", "module",
+           "config|rewrite", "acl|load", "acl|save", "restore-asking", "bgrewriteaof", "bgsave", "save", "hello", "acl|setuser",
            "blpop", "brpop", "blmove", "brpoplpush", "bzpopmin", "bzpopmax", "blmpop", "bzmpop", "xread", "xreadgroup"}
 SYNTAX_ERRORS = (b"syntax error", b"wrong number of arg", b"unknown subcommand", b"Unrecognized option",
                  b"unknown option", b"Unsupported option")
-# Words that do not go together, though each does by itself: the samples set all options at once.
-MAY_REFUSE = (("geosearch", {b"FROMMEMBER", b"BYPOLYGON"}), ("geosearchstore", {b"FROMMEMBER", b"BYPOLYGON"}),
+# Words that do not go together, though each does by itself: the samples set all options at once. And what is newer than
+# the servers that are asked.
+MAY_REFUSE = (("set", {b"IFNE"}), ("set", {b"IFDEQ"}), ("set", {b"IFDNE"}), ("xadd", {b"KEEPREF"}),
+              ("xadd", {b"DELREF"}), ("xadd", {b"ACKED"}), ("xtrim", {b"KEEPREF"}), ("xtrim", {b"DELREF"}),
+              ("xtrim", {b"ACKED"}),
+              ("geosearch", {b"FROMMEMBER", b"BYPOLYGON"}), ("geosearchstore", {b"FROMMEMBER", b"BYPOLYGON"}),
               ("xadd", {b"=", b"LIMIT"}), ("xtrim", {b"=", b"LIMIT"}), ("zrange", {b"BYLEX", b"WITHSCORES"}),
               ("restore", {b"IDLETIME", b"FREQ"}))
 
@@ -127,10 +131,10 @@ def check_keys(connection, names, calls, found):
 
 
 def only_client_knows(call):
-    """Where servers name no keys, name channels, or refuse to say (PFMERGE without sources, MIGRATE with a key and KEYS):
-    the prefix must know better."""
+    """Where servers name no keys, name channels, or refuse to say (PFMERGE without sources, MIGRATE with a key and
+    KEYS): the prefix must know better."""
     return call[0].lower() in (b"debug", b"spublish", b"ssubscribe", b"sunsubscribe", b"clusterscan", b"pfmerge",
-                               b"migrate")
+                               b"migrate") or b"CLAIM" in call # of XREADGROUP: newer than the servers
 
 
 def check_syntax(server, names, calls):
