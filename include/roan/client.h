@@ -239,7 +239,8 @@ typedef struct roan_call {
  *
  * Commands that change the state of a connection (SELECT, MULTI, WATCH, SUBSCRIBE, AUTH, MONITOR, CLIENT REPLY, ...)
  * fail with ROAN_E_USAGE on the shared handle; the text names what to use instead. Commands that block the connection
- * (BLPOP, XREAD BLOCK, WAIT, ...) take a leased one by themselves. */
+ * (BLPOP, XREAD BLOCK, ...) take a leased one by themselves. WAIT and WAITAOF ask about the writes of their own
+ * connection: on the shared handle they are refused, too. */
 ROAN_API roan_status roan_do(roan *client, size_t argc, const roan_slice *argv, roan_value **ret_reply,
                              const roan_call *call);
 

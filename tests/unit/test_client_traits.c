@@ -353,6 +353,8 @@ static void what_changes_a_connection_is_refused_with_advice(void **state)
         assert_non_null(one.traits->instead);
         assert_true((one.traits->states | one.traits->ends) != 0);
     }
+    assert_true(call_from("WAIT 1 0").traits->is_refused_shared);
+    assert_true(call_from("WAITAOF 1 1 0").traits->is_refused_shared);
     assert_false(call_from("GET k").traits->is_refused_shared);
     assert_false(call_from("CLIENT KILL ID 1").traits->is_refused_shared);
     assert_false(call_from("MODULE.COMMAND").traits->is_refused_shared);
