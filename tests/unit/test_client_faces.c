@@ -103,6 +103,25 @@ void roan_batch_refused(roan_batch *batch, roan_status code, const char *text)
     refused = code;
 }
 
+/* --- memory --- */
+
+static bool is_memory_gone;
+
+void *__real_malloc(size_t bytes);
+void *__wrap_malloc(size_t bytes);
+void *__real_realloc(void *memory, size_t bytes);
+void *__wrap_realloc(void *memory, size_t bytes);
+
+void *__wrap_malloc(size_t bytes)
+{
+    return is_memory_gone ? NULL : __real_malloc(bytes);
+}
+
+void *__wrap_realloc(void *memory, size_t bytes)
+{
+    return is_memory_gone ? NULL : __real_realloc(memory, bytes);
+}
+
 /* --- encoders --- */
 
 static void check_sample(const char *name, int arity, const roan_words *words)
@@ -156,6 +175,40 @@ static void words_beyond_the_inline_room_are_kept(void **state)
     }
     roan_words_done(&words);
     assert_int_equal(words.count, 0);
+}
+
+static void a_lack_of_memory_is_reported_and_nothing_is_sent(void **state)
+{
+    roan_slice keys[ROAN_WORDS_INLINE];
+    roan_value bulk = {.type = ROAN_REPLY_BULK, .text = ROAN_LITERAL("text")};
+    roan_bytes bytes;
+    roan_words words;
+
+    (void)state;
+    for (size_t i = 0; i < ROAN_WORDS_INLINE; i++)
+        keys[i] = ROAN_LITERAL("k");
+    sent[0] = '\0';
+    refused = ROAN_OK;
+    is_memory_gone = true;
+    roan_words_init(&words);
+    for (int i = 0; i < ROAN_WORDS_INLINE; i++)
+        roan_words_add_integer(&words, INT64_MIN);
+    is_memory_gone = false;
+    assert_int_equal(words.status, ROAN_E_NOMEM);
+    roan_words_done(&words);
+    is_memory_gone = true;
+    roan_del_add(NULL, keys, ROAN_WORDS_INLINE - 1); /* fits without the heap */
+    is_memory_gone = false;
+    assert_int_equal(refused, ROAN_OK);
+    sent[0] = '\0';
+    is_memory_gone = true;
+    roan_del_add(NULL, keys, ROAN_WORDS_INLINE);
+    is_memory_gone = false;
+    assert_int_equal(refused, ROAN_E_NOMEM);
+    assert_string_equal(sent, "");
+    is_memory_gone = true;
+    assert_int_equal(roan_decode_bytes(&bulk, &bytes), ROAN_E_NOMEM);
+    is_memory_gone = false;
 }
 
 static void wrong_use_is_noticed_before_anything_is_sent(void **state)
@@ -414,6 +467,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_encoder_makes_a_call_that_the_table_understands),
         cmocka_unit_test(words_beyond_the_inline_room_are_kept),
+        cmocka_unit_test(a_lack_of_memory_is_reported_and_nothing_is_sent),
         cmocka_unit_test(wrong_use_is_noticed_before_anything_is_sent),
         cmocka_unit_test(arguments_become_the_words_of_the_command),
         cmocka_unit_test(results_are_the_same_with_both_protocols),
