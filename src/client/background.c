@@ -23,6 +23,13 @@
 #define TIMER_TOKEN UINT64_MAX
 #define WAKE_TOKEN (UINT64_MAX - 1)
 
+/* A link in one round. */
+typedef struct roan_visit {
+    roan_link *link;
+    roan_wire *wire; /* the connection it had when the round began to wait, or NULL */
+    size_t item;     /* with a wire: its place among the items */
+} roan_visit;
+
 static int add_to_epoll(int epoll_fd, int fd, uint64_t token)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = token};
@@ -69,9 +76,9 @@ void roan_background_done(roan *client)
     close_if_open(&background->epoll_fd);
     close_if_open(&background->timer_fd);
     free(background->items);
-    free(background->visited);
+    free(background->visits);
     background->items = NULL;
-    background->visited = NULL;
+    background->visits = NULL;
     pthread_mutex_destroy(&background->lock);
 }
 
@@ -206,7 +213,7 @@ static void give_role(roan_link *link, roan_outcome *outcome)
 }
 
 /* Second visit: receives. */
-static void attend(roan_link *link, const roan_wait_item *item, roan_wire *wire)
+static void attend(roan_link *link, roan_wire *wire, bool is_ready)
 {
     roan_outcome outcome;
     bool is_current = true;
@@ -217,7 +224,7 @@ static void attend(roan_link *link, const roan_wait_item *item, roan_wire *wire)
     if (wire != NULL)
         is_current = roan_link_leave_wire(link, wire);
     if (link->driver == ROAN_DRIVER_BACKGROUND) {
-        if (is_current && item->is_ready && link->wire != NULL) {
+        if (is_current && is_ready && link->wire != NULL) {
             link->is_blocked = false;
             if (link->state != ROAN_LINK_OPENING)
                 for (unsigned i = 0; i < RECEIVES_MAX && link->wire == wire && roan_link_receive(link, 0, &outcome); i++)
@@ -233,24 +240,25 @@ static void attend(roan_link *link, const roan_wait_item *item, roan_wire *wire)
 
 static bool make_room(roan_background *background, size_t count)
 {
-    roan_link **visited;
+    roan_visit *visits;
     roan_wait_item *items;
 
-    if (count <= background->visited_max)
+    if (count <= background->visits_max)
         return true;
-    count = ROAN_MAX(count, background->visited_max * 2);
-    visited = realloc(background->visited, count * sizeof(roan_link *));
-    if (visited != NULL)
-        background->visited = visited;
-    items = realloc(background->items, count * sizeof(roan_wait_item));
+    count = ROAN_MAX(count, background->visits_max * 2);
+    visits = realloc(background->visits, count * sizeof *visits);
+    if (visits != NULL)
+        background->visits = visits;
+    items = realloc(background->items, count * sizeof *items);
     if (items != NULL)
         background->items = items;
-    if (visited == NULL || items == NULL)
+    if (visits == NULL || items == NULL)
         return false;
-    background->visited_max = count;
+    background->visits_max = count;
     return true;
 }
 
+/* All links, each with a reference. */
 static size_t list_links(roan_background *background)
 {
     size_t count = 0;
@@ -260,7 +268,7 @@ static size_t list_links(roan_background *background)
         if (!make_room(background, count + 1))
             break;
         roan_link_keep(at);
-        background->visited[count++] = at;
+        background->visits[count++] = (roan_visit){.link = at};
     }
     pthread_mutex_unlock(&background->lock);
     return count;
@@ -288,33 +296,33 @@ static int64_t sleep_us(const roan *client, int64_t due_us, int64_t wait_us)
 void roan_background_round(roan *client, int64_t wait_us)
 {
     roan_background *background = &client->background;
-    roan_wire *wires[64];
     size_t count;
     size_t used = 0;
+    unsigned items = 0;
     int64_t due_us;
 
     atomic_store(&background->is_asleep, false);
     atomic_store(&background->is_notified, false);
     due_us = roan_pool_expire(client, roan_now_us(client));
-    count = ROAN_MIN(list_links(background), ROAN_COUNT_OF(wires));
+    count = list_links(background);
     for (size_t i = 0; i < count; i++) {
-        roan_link *link = background->visited[i];
-        background->items[used] = (roan_wait_item){0};
-        if (!prepare(link, &background->items[used], &due_us)) {
+        roan_link *link = background->visits[i].link;
+        if (!prepare(link, &background->items[items], &due_us)) {
             roan_link_drop(link);
             continue;
         }
-        wires[used] = link->polled_wire; /* nobody changes it but a round */
-        background->visited[used++] = link;
+        background->visits[used++] = (roan_visit){link, link->polled_wire, items}; /* only a round changes polled_wire */
+        items += link->polled_wire != NULL;
     }
     atomic_store(&background->is_asleep, true);
     wait_us = sleep_us(client, due_us, wait_us);
-    client->transport->wait(client->transport->state, background->items, (unsigned)used, background->wake_fd, wait_us);
+    client->transport->wait(client->transport->state, background->items, items, background->wake_fd, wait_us);
     atomic_store(&background->is_asleep, false);
     drain_wake(background);
     for (size_t i = 0; i < used; i++) {
-        attend(background->visited[i], &background->items[i], wires[i]);
-        roan_link_drop(background->visited[i]);
+        roan_visit *visit = &background->visits[i];
+        attend(visit->link, visit->wire, visit->wire != NULL && background->items[visit->item].is_ready);
+        roan_link_drop(visit->link);
     }
     if (background->epoll_fd < 0)
         return;
@@ -356,7 +364,7 @@ int64_t roan_background_due_us(roan *client)
     size_t count = list_links(background);
 
     for (size_t i = 0; i < count; i++) {
-        roan_link *link = background->visited[i];
+        roan_link *link = background->visits[i].link;
         pthread_mutex_lock(&link->lock);
         due_us = ROAN_MIN(due_us, roan_link_due_us(link));
         if (background->epoll_fd >= 0)
@@ -452,10 +460,10 @@ void roan_background_forget(roan *client)
     atomic_store(&background->is_notified, false);
     atomic_store(&background->is_asleep, false);
     free(background->items);
-    free(background->visited);
+    free(background->visits);
     background->items = NULL;
-    background->visited = NULL;
-    background->visited_max = 0;
+    background->visits = NULL;
+    background->visits_max = 0;
     background->links = NULL;
     ROAN_ASSERT(pthread_mutex_init(&background->lock, NULL) == 0);
 }

@@ -11,9 +11,9 @@
 typedef struct roan_background {
     pthread_mutex_t lock; /* of `links`, the thread's life */
     roan_link *links;     /* of the handle, by `next` */
-    roan_link **visited;  /* links of one round, with their items */
-    roan_wait_item *items;
-    size_t visited_max;
+    struct roan_visit *visits; /* links of one round */
+    roan_wait_item *items;     /* what it waits for */
+    size_t visits_max;
     pthread_t thread;
     bool is_running;
     _Atomic bool has_thread; /* as is_running, without the lock */

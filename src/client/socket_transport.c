@@ -306,6 +306,7 @@ const roan_transport *roan_socket_transport(void)
 {
     static const roan_transport transport = {
         .size = sizeof transport,
+        .has_descriptors = true,
         .now_us = socket_now_us,
         .random = socket_random,
         .open = socket_open,
