@@ -11,6 +11,7 @@
 #include "resp/reply_reader.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
 
