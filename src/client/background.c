@@ -360,7 +360,7 @@ static void watch(roan_background *background, roan_link *link)
 int64_t roan_background_due_us(roan *client)
 {
     roan_background *background = &client->background;
-    int64_t due_us = ROAN_NO_DEADLINE;
+    int64_t due_us = roan_pool_due_us(client);
     size_t count = list_links(background);
 
     for (size_t i = 0; i < count; i++) {

@@ -13,7 +13,7 @@
 
 static const roan_call default_call = {.size = sizeof(roan_call)};
 
-static void set_deadline(roan *client, roan_future *future, const roan_call *call)
+void roan_future_set_deadline(roan *client, roan_future *future, const roan_call *call)
 {
     const roan_options *options = &client->root->settings->options;
     int64_t timeout_ms = call->timeout_ms != 0 ? call->timeout_ms : options->request_timeout_ms;
@@ -28,7 +28,7 @@ static void set_deadline(roan *client, roan_future *future, const roan_call *cal
     }
 }
 
-static roan_future *settle_at_once(roan_future *future, roan_status code, const char *text)
+roan_future *roan_future_refuse(roan_future *future, roan_status code, const char *text)
 {
     roan_failure failure;
 
@@ -73,6 +73,9 @@ roan_status roan_future_add(roan_future *future, size_t argc, const roan_slice *
                               future->traits->name, future->traits->instead);
     future->retry_class = roan_command_retry_class(future->traits, argc, argv);
     future->block_us = future->traits->may_block ? roan_command_block_us(future->traits, argc, argv) : -1;
+    future->states |= future->traits->states;
+    if ((future->traits->states & ROAN_STATE_SUBSCRIBE) != 0 && argc > 2)
+        future->replies_due += argc - 2; /* a confirmation for each channel */
     return encode(future->client, future, argc, argv, reterr);
 }
 
@@ -87,12 +90,14 @@ roan_future *roan_future_prepare(roan *client, size_t argc, const roan_slice *ar
     if (roan_future_is_static(future))
         return future;
     future->is_on_lease = client != client->root;
+    if (roan_is_of_parent(client))
+        return roan_future_refuse(future, ROAN_E_FORKED, "the lease was taken before fork(); it belongs to the parent");
     call = call != NULL ? call : &default_call;
     future->retry = call->retry;
     status = roan_future_add(future, argc, argv, &error);
     if (status != ROAN_OK)
-        return settle_at_once(future, status, error.text);
-    set_deadline(client, future, call);
+        return roan_future_refuse(future, status, error.text);
+    roan_future_set_deadline(client, future, call);
     return future;
 }
 
@@ -358,17 +363,20 @@ roan_status roan_do_future(roan_future *future, roan_value **ret_reply)
     return roan_take(future, ret_reply, roan_failure_of_thread());
 }
 
-roan_status roan_do(roan *client, size_t argc, const roan_slice *argv, roan_value **ret_reply, const roan_call *call)
+void roan_link_run(roan_link *link, roan_future *future)
 {
-    roan_future *future;
     roan_outcome outcome;
-    roan_link *link = client->link;
 
-    if (ret_reply != NULL)
-        *ret_reply = NULL;
-    if (roan_is_in_callback())
-        return refuse_in_callback();
-    future = roan_future_prepare(client, argc, argv, call);
+    roan_outcome_begin(&outcome);
+    pthread_mutex_lock(&link->lock);
+    look_before_sending(link, future->begun_us, &outcome);
+    roan_link_submit(link, future, true, &outcome);
+    wait_on_link(link, future, ROAN_NO_DEADLINE, &outcome);
+    roan_outcome_finish(link->client, &outcome);
+}
+
+roan_status roan_do_prepared(roan *client, roan_future *future, roan_value **ret_reply)
+{
     if (roan_is_settled(future))
         return roan_do_future(future, ret_reply);
     if (future->block_us >= 0 && client == client->root) {
@@ -376,13 +384,17 @@ roan_status roan_do(roan *client, size_t argc, const roan_slice *argv, roan_valu
         return roan_do_future(future, ret_reply);
     }
     tell_start(client, future);
-    roan_outcome_begin(&outcome);
-    pthread_mutex_lock(&link->lock);
-    look_before_sending(link, future->begun_us, &outcome);
-    roan_link_submit(link, future, true, &outcome);
-    wait_on_link(link, future, ROAN_NO_DEADLINE, &outcome);
-    roan_outcome_finish(client, &outcome);
+    roan_link_run(client->link, future);
     return roan_do_future(future, ret_reply);
+}
+
+roan_status roan_do(roan *client, size_t argc, const roan_slice *argv, roan_value **ret_reply, const roan_call *call)
+{
+    if (ret_reply != NULL)
+        *ret_reply = NULL;
+    if (roan_is_in_callback())
+        return refuse_in_callback();
+    return roan_do_prepared(client, roan_future_prepare(client, argc, argv, call), ret_reply);
 }
 
 void roan_then(roan_future *future, roan_then_fn fn, void *argument)
@@ -437,7 +449,7 @@ roan_future *roan_go_refused(roan *client, roan_status code, const char *text, c
     roan_future *future = roan_future_create(client->root);
 
     (void)call;
-    return roan_future_is_static(future) ? future : settle_at_once(future, code, text);
+    return roan_future_is_static(future) ? future : roan_future_refuse(future, code, text);
 }
 
 roan_status roan_do_mistyped(roan *client, roan_status code, const char *text)

@@ -107,6 +107,11 @@ static void put_into_store(roan_future *future)
     thread_store.count++;
 }
 
+roan_future *roan_future_of_no_memory(void)
+{
+    return &no_memory_future;
+}
+
 bool roan_future_is_static(const roan_future *future)
 {
     return future == &no_memory_future;
@@ -134,6 +139,7 @@ static void destroy(roan_future *future)
     for (size_t i = 0; i < future->replies_count && future->replies != NULL; i++)
         roan_value_free(future->replies[i]);
     free(future->replies);
+    free(future->parts);
     roan_value_free(future->reply);
     free(future->failure);
     if (future->link != NULL && future->holds_link)
@@ -168,7 +174,11 @@ char *roan_future_reserve(roan_future *future, size_t bytes)
         return future->request + future->request_bytes;
     if (__builtin_add_overflow(future->request_bytes, bytes, &wanted) || wanted > SIZE_MAX / 2)
         return NULL;
-    capacity = ROAN_MAX(wanted, future->request_capacity < 65536 ? future->request_capacity * 2 : wanted);
+    capacity = wanted;
+    if (future->request_capacity < 65536)
+        capacity = ROAN_MAX(wanted, future->request_capacity * 2);
+    else if (future->request_bytes > 0) /* a batch that grows */
+        capacity = ROAN_MAX(wanted, future->request_capacity + future->request_capacity / 2);
     if (future->request == future->inline_request) {
         request = malloc(capacity);
         if (request != NULL)

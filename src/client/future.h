@@ -50,6 +50,9 @@ struct roan_future {
     size_t replies_count;
     roan_value **replies;    /* of a batch: those that have come */
     roan_finish_fn finish;   /* of a batch */
+    const roan_command_traits **parts; /* of a batch: its commands, from malloc */
+    size_t parts_count;
+    uint32_t states;         /* what it may leave on an exclusive link */
     int retry;               /* as in roan_call */
     roan_retry_class retry_class;
     int64_t block_us;        /* how long the server may block: -1 not at all, INT64_MAX for ever */
@@ -82,6 +85,8 @@ struct roan_future {
 roan_future *roan_future_create(roan *client);
 
 bool roan_future_is_static(const roan_future *future);
+/* The static one. */
+roan_future *roan_future_of_no_memory(void);
 
 /* Appends one request to what it will send. False: out of memory. */
 bool roan_future_encode(roan_future *future, size_t argc, const roan_slice *argv);

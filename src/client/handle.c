@@ -165,6 +165,8 @@ roan_status roan_ready(roan *client, int timeout_ms)
     if (roan_is_in_callback())
         return roan_fail(ROAN_E_USAGE, "a synchronous call from inside a callback would wait for itself");
     roan_handle_check_fork(client);
+    if (roan_is_of_parent(client))
+        return roan_fail(ROAN_E_FORKED, "the lease was taken before fork(); it belongs to the parent");
     if (timeout_ms < 0)
         timeout_ms = client->root->settings->options.connect_timeout_ms;
     roan_outcome_begin(&outcome);
@@ -194,6 +196,8 @@ roan_status roan_ready(roan *client, int timeout_ms)
     }
     pthread_mutex_unlock(&link->lock);
     roan_outcome_finish(client, &outcome);
+    if (status == ROAN_OK && client == client->root)
+        roan_pool_warm(client);
     return status;
 }
 
@@ -237,7 +241,9 @@ roan_status roan_close(roan *client, int drain_ms)
         return ROAN_OK;
     if (roan_is_in_callback())
         return roan_fail(ROAN_E_USAGE, "a handle cannot be closed from inside a callback");
-    ROAN_ASSERT(client->magic == ROAN_HANDLE_MAGIC && client->root == client);
+    if (client->root != client)
+        return roan_fail(ROAN_E_USAGE, "the handle of a lease is not closed: roan_lease_return()");
+    ROAN_ASSERT(client->magic == ROAN_HANDLE_MAGIC);
     roan_handle_check_fork(client);
     atomic_store(&client->is_closing, true);
     drained = drain(client, roan_now_us(client) + (int64_t)ROAN_MAX(drain_ms, 0) * 1000);

@@ -42,8 +42,20 @@ static inline void roan_handle_check_fork(roan *client)
         roan_handle_revive(client->root);
 }
 
+/* Of a lease that was taken before fork(), in the child: nothing can be done with it. */
+static inline bool roan_is_of_parent(const roan *client)
+{
+    return client != client->root && client->fork_generation != client->root->fork_generation;
+}
+
 /* A future for this request, checked and encoded, or one that is settled already. */
 roan_future *roan_future_prepare(roan *client, size_t argc, const roan_slice *argv, const roan_call *call);
+
+/* Settles it, not sent. */
+roan_future *roan_future_refuse(roan_future *future, roan_status code, const char *text);
+
+/* Sets when it begins, now, and when it must have settled. */
+void roan_future_set_deadline(roan *client, roan_future *future, const roan_call *call);
 
 /* Checks one request and appends it to what the future sends. */
 roan_status roan_future_add(roan_future *future, size_t argc, const roan_slice *argv, roan_error *reterr);
@@ -53,6 +65,12 @@ void roan_link_begin(roan_link *link, roan_future *future, roan_outcome *outcome
 
 /* Begins a prepared future on the handle's link, or on a leased one when it blocks. */
 void roan_future_begin(roan *client, roan_future *future);
+
+/* Runs a prepared future. May it wait here? (checked by the caller: roan_is_in_callback) */
+roan_status roan_do_prepared(roan *client, roan_future *future, roan_value **ret_reply);
+
+/* Runs a future on this link, waiting and driving. */
+void roan_link_run(roan_link *link, roan_future *future);
 
 /* Waits for the result and leaves a failure where roan_last_failure() finds it. */
 roan_status roan_do_future(roan_future *future, roan_value **ret_reply);

@@ -138,8 +138,10 @@ void roan_link_submit(roan_link *link, roan_future *future, bool is_waited_for, 
     link->pending_count++;
     link->async_count += !is_waited_for;
     if (link->state == ROAN_LINK_CLOSED || (link->is_fenced && !future->is_internal)) {
-        roan_failure_set(&failure, ROAN_E_CLOSED, ROAN_FATE_NOT_SENT, "the handle is closed");
-        roan_link_settle(link, future, ROAN_E_CLOSED, NULL, &failure, outcome);
+        bool has_ended = link->is_exclusive && !atomic_load(&link->client->root->is_closing);
+        roan_failure_set(&failure, has_ended ? ROAN_E_LOST : ROAN_E_CLOSED, ROAN_FATE_NOT_SENT, "%s",
+                         has_ended ? "the connection of this lease has ended" : "the handle is closed");
+        roan_link_settle(link, future, failure.code, NULL, &failure, outcome);
         return;
     }
     if (queue_is_full(link, future)) {
@@ -150,6 +152,8 @@ void roan_link_submit(roan_link *link, roan_future *future, bool is_waited_for, 
         return;
     }
     roan_link_queue(link, future);
+    if (link->is_exclusive)
+        link->states |= future->states;
     link->next_deadline_us = ROAN_MIN(link->next_deadline_us, future->deadline_us);
     if (link->state != ROAN_LINK_READY)
         roan_link_want(link, now_us, outcome);
@@ -282,8 +286,9 @@ bool roan_link_try_again(roan_link *link, roan_future *future, const roan_failur
     if (wait_us < 0 || future->deadline_us - now_us <= wait_us)
         return false;
     future->attempts++;
-    while (future->replies_count > 0)
+    while (future->replies_count > 0 && future->replies != NULL)
         roan_value_free(future->replies[--future->replies_count]);
+    future->replies_count = 0;
     link->counters.retries++;
     if (future->is_queued)
         return true;

@@ -74,6 +74,8 @@ static inline void roan_outcome_begin(roan_outcome *outcome)
 typedef struct roan_counters {
     uint64_t commands, failures, timeouts, retries, connects, disconnects, sent_bytes, received_bytes, writes;
 } roan_counters;
+/* Beside the states of command_traits.h: a push came that nobody took. */
+#define ROAN_STATE_PUSHED (1u << 31)
 
 struct roan_link {
     pthread_mutex_t lock;
@@ -124,7 +126,7 @@ struct roan_link {
     unsigned connect_attempts; /* failed in a row */
     roan_failure connect_failure;
     unsigned protocol;         /* 2 or 3 as agreed, 0 unknown */
-    uint32_t states;           /* ROAN_STATE_*: what a lease has left on it */
+    uint32_t states;           /* ROAN_STATE_*: what is left on it; exclusive links only */
     struct {
         uint8_t steps[ROAN_HANDSHAKE_STEPS_MAX];
         unsigned count, done;
@@ -217,6 +219,10 @@ roan_fate roan_link_fate_of(const roan_link *link, const roan_future *future);
 /* Puts an answered or lost request back if the rules allow another try. */
 bool roan_link_try_again(roan_link *link, roan_future *future, const roan_failure *why, int64_t now_us);
 void roan_link_node_name(const roan_link *link, char *text, size_t text_bytes);
+void roan_failure_of_reply(roan_failure *failure, const roan_value *reply);
+/* Of an exclusive link: what the reply to a command says about the connection's state. Until then, what the command may
+ * leave behind counts (roan_link_submit). */
+void roan_link_note_states(roan_link *link, const roan_command_traits *traits, const roan_value *reply);
 
 /* Lock not held. Wakes and calls back. */
 void roan_outcome_finish(roan *client, roan_outcome *outcome);

@@ -8,6 +8,7 @@
 #include "client/link.h"
 
 #include "base/macros.h"
+#include "base/number.h"
 #include "resp/reply_reader.h"
 
 #include <errno.h>
@@ -191,7 +192,7 @@ static void copy_text(char *to, size_t to_bytes, const char *from, size_t bytes)
     to[bytes] = '\0';
 }
 
-static void failure_of_reply(roan_failure *failure, const roan_value *reply)
+void roan_failure_of_reply(roan_failure *failure, const roan_value *reply)
 {
     const char *space = memchr(reply->text.data, ' ', reply->text.bytes);
 
@@ -201,17 +202,45 @@ static void failure_of_reply(roan_failure *failure, const roan_value *reply)
     copy_text(failure->text, sizeof failure->text, reply->text.data, reply->text.bytes);
 }
 
+static bool begins_with(roan_slice text, const char *start)
+{
+    return text.bytes >= strlen(start) && memcmp(text.data, start, strlen(start)) == 0;
+}
+
+void roan_link_note_states(roan_link *link, const roan_command_traits *traits, const roan_value *reply)
+{
+    if ((traits->states | traits->ends) == 0 || !link->is_exclusive)
+        return;
+    if (reply->type == ROAN_REPLY_ERROR) { /* what it would have begun counts as begun */
+        if (begins_with(reply->text, "EXECABORT"))
+            link->states &= ~traits->ends;
+        return;
+    }
+    if (reply->type == ROAN_REPLY_STATUS && begins_with(reply->text, "QUEUED"))
+        return; /* not run yet */
+    link->states = (link->states & ~traits->ends) | traits->states;
+}
+
+/* SUBSCRIBE and the like are answered by one confirmation for each channel, with RESP3 a push. */
+static bool is_confirmation(const roan_link *link, const roan_future *head, const roan_value *value)
+{
+    return link->is_exclusive && head != NULL && head->is_sent && (head->states & ROAN_STATE_SUBSCRIBE) != 0 &&
+           head->finish == NULL && (value->type == ROAN_REPLY_PUSH || value->type == ROAN_REPLY_ARRAY) &&
+           value->count > 0 && roan_slice_is(value->elements[0].text, head->traits->name);
+}
+
 /* The head was answered by `reply`: it leaves the queue. */
 static void answer_one(roan_link *link, roan_future *future, roan_value *reply, roan_outcome *outcome)
 {
     roan_failure failure;
     bool is_settled = atomic_load_explicit(&future->is_settled, memory_order_relaxed);
 
+    roan_link_note_states(link, future->traits, reply);
     roan_link_unqueue(link, future);
     if (is_settled) {
         roan_value_free(reply);
     } else if (reply->type == ROAN_REPLY_ERROR) {
-        failure_of_reply(&failure, reply);
+        roan_failure_of_reply(&failure, reply);
         roan_value_free(reply);
         if (!roan_link_try_again(link, future, &failure, link->received_us))
             roan_link_settle(link, future, ROAN_E_SERVER, NULL, &failure, outcome);
@@ -264,7 +293,13 @@ void roan_link_handle(roan_link *link, roan_value *value, size_t bytes, roan_out
         roan_value_free(value);
         return;
     }
-    if (value->type == ROAN_REPLY_PUSH) {
+    if (is_confirmation(link, head, value)) {
+        if (++head->replies_count < head->replies_due) {
+            roan_value_free(value);
+            return;
+        }
+    } else if (value->type == ROAN_REPLY_PUSH) {
+        link->states |= link->is_exclusive ? ROAN_STATE_PUSHED : 0;
         roan_outcome_push(link, value, outcome);
         return;
     }

@@ -7,9 +7,16 @@
 
 #include <stdlib.h>
 
+/* Links in reserve that fail are opened again after so long, and twice that the next time. */
+#define WARM_FIRST_US 1000000
+#define WARM_MAX_US 60000000
+
 void roan_pool_init(roan *client)
 {
     ROAN_ASSERT(pthread_mutex_init(&client->pool.lock, NULL) == 0);
+    client->pool.due_us = ROAN_NO_DEADLINE;
+    client->pool.warm_us = 0;
+    client->pool.warm_wait_us = WARM_FIRST_US;
 }
 
 void roan_pool_done(roan *client)
@@ -20,8 +27,24 @@ void roan_pool_done(roan *client)
 
 void roan_pool_forget(roan *client)
 {
+    roan_failure failure;
+
     roan_pool_init(client);
-    client->pool.idle = NULL;
+    while (client->pool.idle != NULL) {
+        roan_link *link = client->pool.idle;
+        client->pool.idle = link->pool_next;
+        roan_link_drop(link);
+    }
+    roan_failure_set(&failure, ROAN_E_FORKED, ROAN_FATE_NOT_SENT, "begun before fork(); it belongs to the parent");
+    for (roan_ticket *at = client->pool.first, *next; at != NULL; at = next) {
+        next = at->next;
+        if (at->future == NULL)
+            continue; /* on the stack of a thread that is not here */
+        at->future->waiters = NULL;
+        roan_future_settle(at->future, ROAN_E_FORKED, NULL, &failure);
+        roan_drop(at->future);
+        free(at);
+    }
     client->pool.first = client->pool.last = NULL;
     client->pool.idle_count = client->pool.active_count = client->pool.waiting_count = 0;
 }
@@ -52,7 +75,7 @@ static void destroy_link(roan *client, roan_link *link, roan_outcome *outcome)
     roan_link_drop(link);
 }
 
-/* Has it ended behind our back? Lock of the link not held. */
+/* Has it ended behind our back? One that is still connecting, in reserve, is as good. Lock of the link not held. */
 static bool is_alive(roan_link *link, roan_outcome *outcome)
 {
     roan_outcome own; /* receiving carries it out, which must not happen to the caller's here */
@@ -66,7 +89,8 @@ static bool is_alive(roan_link *link, roan_outcome *outcome)
         ROAN_IGNORE(roan_link_receive(link, 0, &own));
         link->driver = ROAN_DRIVER_NONE;
     }
-    alive = link->state == ROAN_LINK_READY;
+    alive = link->state != ROAN_LINK_CLOSED && link->states == 0;
+    link->is_wanted = false;
     pthread_mutex_unlock(&link->lock);
     roan_outcome_move(outcome, &own);
     return alive;
@@ -74,8 +98,17 @@ static bool is_alive(roan_link *link, roan_outcome *outcome)
 
 /* ---- taking ---- */
 
-/* Pool's lock held. A link that can be used now, or NULL: then all are in use (or *is_out_of_memory). */
-static roan_link *take_now(roan *client, bool *is_out_of_memory, roan_outcome *outcome)
+/* Was it idle for so long that a PING should be answered first? */
+static bool is_stale(const roan *client, const roan_link *link)
+{
+    int check_ms = client->settings->options.lease_check_idle_ms;
+
+    return check_ms >= 0 && roan_now_us(client) - link->idle_since_us >= (int64_t)check_ms * 1000;
+}
+
+/* Pool's lock held. A link that can be used now, or NULL: then all are in use (or *is_out_of_memory). For a command that
+ * begins at once there is no time for a PING: it gets no stale one. */
+static roan_link *take_now(roan *client, bool is_at_once, bool *is_out_of_memory, roan_outcome *outcome)
 {
     roan_pool *pool = &client->pool;
     roan_link *link;
@@ -85,7 +118,7 @@ static roan_link *take_now(roan *client, bool *is_out_of_memory, roan_outcome *o
         link = pool->idle;
         pool->idle = link->pool_next;
         pool->idle_count--;
-        if (is_alive(link, outcome)) {
+        if (!(is_at_once && is_stale(client, link)) && is_alive(link, outcome)) {
             pool->active_count++;
             return link;
         }
@@ -99,8 +132,18 @@ static roan_link *take_now(roan *client, bool *is_out_of_memory, roan_outcome *o
     return link;
 }
 
-static void enqueue(roan_pool *pool, roan_ticket *ticket)
+/* Something is due then: the background must know. */
+static void announce(roan_pool *pool, int64_t due_us, roan_outcome *outcome)
 {
+    if (due_us >= pool->due_us)
+        return;
+    pool->due_us = due_us;
+    outcome->wakes_background = true;
+}
+
+static void enqueue(roan_pool *pool, roan_ticket *ticket, roan_outcome *outcome)
+{
+    announce(pool, ticket->until_us, outcome);
     ticket->next = NULL;
     if (pool->last != NULL)
         pool->last->next = ticket;
@@ -141,13 +184,17 @@ static void release_after_block(roan_future *future)
 /* Pool's lock held. */
 static void begin_on(roan_link *link, roan_future *future, roan_outcome *outcome)
 {
+    roan_outcome own; /* as in is_alive() */
+
     future->owner = link;
     future->release = release_after_block;
+    roan_outcome_begin(&own);
     pthread_mutex_lock(&link->lock);
-    roan_link_begin(link, future, outcome);
+    roan_link_begin(link, future, &own);
     for (roan_wait_node *node = future->waiters; node != NULL; node = node->next)
-        roan_outcome_wake(outcome, node->word);
+        roan_outcome_wake(&own, node->word);
     pthread_mutex_unlock(&link->lock);
+    roan_outcome_move(outcome, &own);
 }
 
 static void settle_in_line(roan_future *future, const roan_failure *why, roan_outcome *outcome)
@@ -177,7 +224,7 @@ void roan_pool_begin(roan *client, roan_future *future)
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&pool->lock);
     if (ticket != NULL && pool->first == NULL && !pool->is_closed)
-        link = take_now(client, &is_out_of_memory, &outcome);
+        link = take_now(client, true, &is_out_of_memory, &outcome);
     if (link != NULL) {
         begin_on(link, future, &outcome);
     } else if (is_out_of_memory || pool->is_closed) {
@@ -187,8 +234,7 @@ void roan_pool_begin(roan *client, roan_future *future)
     } else {
         *ticket = (roan_ticket){.future = roan_keep(future),
                                 .until_us = ROAN_MIN(line_until_us(client, future->begun_us), future->deadline_us)};
-        enqueue(pool, ticket);
-        outcome.wakes_background = true; /* for the time limit */
+        enqueue(pool, ticket, &outcome);
         ticket = NULL;
     }
     pthread_mutex_unlock(&pool->lock);
@@ -212,14 +258,15 @@ roan_status roan_pool_take(roan *client, int64_t until_us, roan_link **ret_link,
 
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&pool->lock);
-    *ret_link = pool->first == NULL && !pool->is_closed ? take_now(client, &is_out_of_memory, &outcome) : NULL;
+    *ret_link = pool->first == NULL && !pool->is_closed ? take_now(client, false, &is_out_of_memory, &outcome) : NULL;
     if (*ret_link == NULL && !is_out_of_memory && !pool->is_closed) {
-        enqueue(pool, &ticket);
-        while (ticket.granted == NULL && !pool->is_closed) {
+        enqueue(pool, &ticket, &outcome);
+        while (ticket.granted == NULL && !ticket.is_late && !pool->is_closed) {
             int64_t now_us = roan_now_us(client);
             if (now_us >= until_us)
                 break;
             pthread_mutex_unlock(&pool->lock);
+            roan_outcome_finish(client, &outcome);
             roan_park(ticket.word, until_us == ROAN_NO_DEADLINE ? -1 : until_us - now_us);
             pthread_mutex_lock(&pool->lock);
         }
@@ -242,12 +289,13 @@ roan_status roan_pool_take(roan *client, int64_t until_us, roan_link **ret_link,
 
 /* ---- giving back ---- */
 
-static bool is_clean(roan_link *link)
+bool roan_pool_is_clean(roan_link *link)
 {
     bool clean;
 
     pthread_mutex_lock(&link->lock);
-    clean = link->state == ROAN_LINK_READY && link->head == NULL && link->delayed == NULL && link->states == 0;
+    clean = (link->state == ROAN_LINK_READY || link->state == ROAN_LINK_IDLE) && link->head == NULL &&
+            link->delayed == NULL && link->states == 0;
     pthread_mutex_unlock(&link->lock);
     return clean;
 }
@@ -260,7 +308,7 @@ static void serve_line(roan *client, roan_outcome *outcome)
     while (pool->first != NULL) {
         roan_ticket *ticket = pool->first;
         bool is_out_of_memory;
-        roan_link *link = take_now(client, &is_out_of_memory, outcome);
+        roan_link *link = take_now(client, ticket->future != NULL, &is_out_of_memory, outcome);
         if (link == NULL)
             return;
         dequeue(pool, ticket);
@@ -275,11 +323,55 @@ static void serve_line(roan *client, roan_outcome *outcome)
     }
 }
 
+/* A link in reserve is connected; from now on it rests. */
+static void rest(roan_link *link, roan_outcome *outcome)
+{
+    (void)outcome;
+    link->is_wanted = false;
+}
+
+/* Pool's lock held: opens links until there are leases_min. */
+static void warm(roan *client, int64_t now_us, roan_outcome *outcome)
+{
+    roan_pool *pool = &client->pool;
+    uint32_t wanted = (uint32_t)ROAN_MIN(client->settings->options.leases_min, client->settings->options.leases_max);
+
+    while (!pool->is_closed && now_us >= pool->warm_us && pool->idle_count + pool->active_count < wanted) {
+        roan_link *link = create_link(client);
+        if (link == NULL)
+            return;
+        link->idle_since_us = now_us;
+        link->on_ready = rest;
+        link->is_wanted = true;
+        link->pool_next = pool->idle;
+        pool->idle = link;
+        pool->idle_count++;
+        pthread_mutex_lock(&link->lock);
+        roan_link_want(link, now_us, outcome);
+        pthread_mutex_unlock(&link->lock);
+        outcome->wakes_background = true;
+    }
+}
+
+void roan_pool_warm(roan *client)
+{
+    roan_outcome outcome;
+
+    if (client->settings->options.leases_min <= 0)
+        return;
+    roan_outcome_begin(&outcome);
+    pthread_mutex_lock(&client->pool.lock);
+    warm(client, roan_now_us(client), &outcome);
+    pthread_mutex_unlock(&client->pool.lock);
+    roan_outcome_finish(client, &outcome);
+}
+
 static void give(roan *client, roan_link *link, bool is_kept)
 {
     roan_pool *pool = &client->pool;
     roan_outcome outcome;
     roan_link *surplus = NULL;
+    int64_t lease_idle_us = (int64_t)client->settings->options.lease_idle_ms * 1000;
 
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&pool->lock);
@@ -289,11 +381,15 @@ static void give(roan *client, roan_link *link, bool is_kept)
         link->pool_next = pool->idle;
         pool->idle = link;
         pool->idle_count++;
+        pool->warm_wait_us = WARM_FIRST_US;
+        if (lease_idle_us >= 0 && pool->idle_count > (uint32_t)client->settings->options.leases_min)
+            announce(pool, link->idle_since_us + lease_idle_us, &outcome);
     } else {
         pool->destroyed += !is_kept;
         surplus = link;
     }
     serve_line(client, &outcome);
+    warm(client, roan_now_us(client), &outcome);
     pthread_mutex_unlock(&pool->lock);
     if (surplus != NULL)
         destroy_link(client, surplus, &outcome);
@@ -302,7 +398,7 @@ static void give(roan *client, roan_link *link, bool is_kept)
 
 void roan_pool_give(roan *client, roan_link *link)
 {
-    give(client, link, is_clean(link));
+    give(client, link, roan_pool_is_clean(link));
 }
 
 void roan_pool_destroy(roan *client, roan_link *link)
@@ -340,42 +436,85 @@ void roan_pool_cancel(roan_future *future, const roan_failure *why, roan_outcome
         }
 }
 
-int64_t roan_pool_expire(roan *client, int64_t now_us)
+/* Pool's lock held: who has waited in line for too long. Returns when the next one has. */
+static int64_t expire_line(roan *client, int64_t now_us, roan_outcome *outcome)
+{
+    int64_t due_us = ROAN_NO_DEADLINE;
+    roan_failure failure;
+
+    fail_line_timeout(client, &failure);
+    for (roan_ticket *at = client->pool.first, *next; at != NULL; at = next) {
+        next = at->next;
+        if (at->until_us > now_us) {
+            due_us = ROAN_MIN(due_us, at->until_us);
+        } else if (at->future != NULL) {
+            roan_pool_cancel(at->future, &failure, outcome);
+        } else {
+            at->is_late = true;
+            roan_outcome_wake(outcome, at->word);
+        }
+    }
+    return due_us;
+}
+
+static bool has_ended(roan_link *link)
+{
+    bool ended;
+
+    pthread_mutex_lock(&link->lock);
+    ended = link->state == ROAN_LINK_CLOSED;
+    pthread_mutex_unlock(&link->lock);
+    return ended;
+}
+
+/* Pool's lock held: moves idle links that nobody needs, or that have ended, to *ret_old; the longest idle come last. */
+static int64_t expire_idle(roan *client, int64_t now_us, roan_link **ret_old)
 {
     roan_pool *pool = &client->pool;
     const roan_options *options = &client->settings->options;
     int64_t due_us = ROAN_NO_DEADLINE;
+    uint32_t position = 0;
+
+    for (roan_link **at = &pool->idle; *at != NULL;) {
+        roan_link *link = *at;
+        bool is_surplus = options->lease_idle_ms >= 0 && position >= (uint32_t)options->leases_min;
+        int64_t end_us = is_surplus ? link->idle_since_us + (int64_t)options->lease_idle_ms * 1000 : ROAN_NO_DEADLINE;
+        bool ended = has_ended(link);
+        if (end_us > now_us && !ended) {
+            due_us = ROAN_MIN(due_us, end_us);
+            at = &link->pool_next;
+            position++;
+            continue;
+        }
+        if (ended) {
+            pool->warm_us = now_us + pool->warm_wait_us;
+            pool->warm_wait_us = ROAN_MIN(pool->warm_wait_us * 2, WARM_MAX_US);
+        }
+        *at = link->pool_next;
+        pool->idle_count--;
+        link->pool_next = *ret_old;
+        *ret_old = link;
+    }
+    return due_us;
+}
+
+int64_t roan_pool_expire(roan *client, int64_t now_us)
+{
+    roan_pool *pool = &client->pool;
+    int64_t due_us;
     roan_link *old = NULL;
     roan_outcome outcome;
-    roan_failure failure;
 
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&pool->lock);
-    fail_line_timeout(client, &failure);
-    for (roan_ticket *at = pool->first, *next; at != NULL; at = next) {
-        next = at->next;
-        if (at->future == NULL)
-            continue;
-        if (at->until_us <= now_us)
-            roan_pool_cancel(at->future, &failure, &outcome);
-        else
-            due_us = ROAN_MIN(due_us, at->until_us);
-    }
-    if (options->lease_idle_ms >= 0 && pool->idle_count > (uint32_t)options->leases_min) {
-        for (roan_link **at = &pool->idle; *at != NULL;) {
-            roan_link *link = *at;
-            int64_t end_us = link->idle_since_us + (int64_t)options->lease_idle_ms * 1000;
-            if (end_us <= now_us && pool->idle_count > (uint32_t)options->leases_min) {
-                *at = link->pool_next;
-                pool->idle_count--;
-                link->pool_next = old;
-                old = link;
-            } else {
-                due_us = ROAN_MIN(due_us, ROAN_MAX(end_us, now_us + 1));
-                at = &link->pool_next;
-            }
-        }
-    }
+    due_us = expire_line(client, now_us, &outcome);
+    due_us = ROAN_MIN(due_us, expire_idle(client, now_us, &old));
+    if (pool->warm_us > now_us)
+        due_us = ROAN_MIN(due_us, pool->warm_us);
+    else if (pool->warm_us > 0)
+        warm(client, now_us, &outcome);
+    announce(pool, due_us, &outcome);
+    pool->due_us = due_us;
     pthread_mutex_unlock(&pool->lock);
     while (old != NULL) {
         roan_link *link = old;
@@ -383,6 +522,16 @@ int64_t roan_pool_expire(roan *client, int64_t now_us)
         destroy_link(client, link, &outcome);
     }
     roan_outcome_finish(client, &outcome);
+    return due_us;
+}
+
+int64_t roan_pool_due_us(roan *client)
+{
+    int64_t due_us;
+
+    pthread_mutex_lock(&client->pool.lock);
+    due_us = client->pool.due_us;
+    pthread_mutex_unlock(&client->pool.lock);
     return due_us;
 }
 

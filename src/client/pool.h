@@ -18,6 +18,7 @@ typedef struct roan_ticket {
     roan_future *future;      /* or NULL */
     _Atomic uint32_t *word;   /* of the thread */
     roan_link *granted;
+    bool is_late;             /* of a thread: until_us has passed */
     int64_t until_us;
 } roan_ticket;
 
@@ -29,6 +30,9 @@ typedef struct roan_pool {
     uint32_t waiting_count;
     uint64_t destroyed;
     bool is_closed;
+    int64_t due_us;           /* when the background comes to look, at the latest */
+    int64_t warm_us;          /* not before: connections are opened in reserve again */
+    int64_t warm_wait_us;     /* grows while that fails */
 } roan_pool;
 
 void roan_pool_init(roan *client);
@@ -55,5 +59,13 @@ pthread_mutex_t *roan_pool_lock_future(roan_future *future);
 /* Pool's lock held: it waits in line no longer and settles. */
 void roan_pool_cancel(roan_future *future, const roan_failure *why, roan_outcome *outcome);
 
-/* Those who waited too long; idle links that nobody needs. Returns when to come again. */
+/* Those who waited too long; idle links that nobody needs or that have ended; links in reserve (leases_min). Returns when
+ * to come again. */
 int64_t roan_pool_expire(roan *client, int64_t now_us);
+/* When that is due, without doing anything. */
+int64_t roan_pool_due_us(roan *client);
+/* Opens links until there are leases_min. */
+void roan_pool_warm(roan *client);
+
+/* Nothing is left on it? Its lock is not held. */
+bool roan_pool_is_clean(roan_link *link);
