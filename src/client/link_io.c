@@ -279,6 +279,13 @@ static void answer_batch(roan_link *link, roan_future *future, roan_value *reply
     roan_drop(future);
 }
 
+/* What must have been sent for the next reply to it: of a batch, which may be sent in parts, the beginning, until it is
+ * the last reply. */
+static uint64_t answered_end(const roan_future *head)
+{
+    return head->replies_count + 1 < head->replies_due ? head->out_start + 1 : head->out_end;
+}
+
 void roan_link_handle(roan_link *link, roan_value *value, size_t bytes, roan_outcome *outcome)
 {
     roan_future *head = link->head;
@@ -303,7 +310,7 @@ void roan_link_handle(roan_link *link, roan_value *value, size_t bytes, roan_out
         roan_outcome_push(link, value, outcome);
         return;
     }
-    if (head == NULL || !head->is_sent || (head->out_end > link->sent_total && !link->is_sending)) {
+    if (head == NULL || !head->is_sent || (answered_end(head) > link->sent_total && !link->is_sending)) {
         char what[128];
         ROAN_IGNORE(snprintf(what, sizeof what, "%s%.*s", "a reply that nobody asked for: ",
                              value->type == ROAN_REPLY_ERROR ? (int)ROAN_MIN(value->text.bytes, (size_t)80) : 0,
@@ -312,7 +319,7 @@ void roan_link_handle(roan_link *link, roan_value *value, size_t bytes, roan_out
         fail_protocol(link, what, outcome);
         return;
     }
-    link->answered_end = head->out_end;
+    link->answered_end = answered_end(head);
     if (head->ends_batch && head->replies_count + 1 >= head->replies_due) {
         head->ends_batch = false;
         link->batches--;
