@@ -81,7 +81,8 @@ int roan_hidden(void) { return 1; }
 
 def self_test(compiler):
     with tempfile.TemporaryDirectory() as folder:
-        source, header, library, names = (os.path.join(folder, name) for name in ("x.c", "x.h", "libx.so", "x.symbols"))
+        source, header, library, names = (os.path.join(folder, name)
+                                          for name in ("x.c", "x.h", "libx.so", "x.symbols"))
         for path, text in ((source, SAMPLE_SOURCE), (header, SAMPLE_HEADER)):
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -92,9 +93,10 @@ def self_test(compiler):
         write_list(names, library, exported)
         again = problems_of(exported, listed_in(names), declared)
     results = [(words, words in found) for words in (
-        "'roan_undeclared' is exported and not in the list", "'roan_gone' is in the list", "'roan_forgotten' is declared",
-        "'roan_undeclared' is exported and in no")]
-    results += [("no " + words, words not in found) for words in ("roan_fine", "roan_hidden", "roan_inline", "commented")]
+        "'roan_undeclared' is exported and not in the list", "'roan_gone' is in the list",
+        "'roan_forgotten' is declared", "'roan_undeclared' is exported and in no")]
+    results += [("no " + words, words not in found)
+                for words in ("roan_fine", "roan_hidden", "roan_inline", "commented")]
     results += [("two problems once the list is written", len(again) == 2)]
     failed = [words for words, is_good in results if not is_good]
     print("%d passed, %d failed, 0 skipped" % (len(results) - len(failed), len(failed)))

@@ -113,8 +113,8 @@ typedef struct roan_hooks {
 
 /* Everything is optional: 0 or NULL means the default. Where a limit can be absent, -1 means none. Every scalar field
  * is a query key of a URI, too, under the same name: "redis://host/2?request_timeout_ms=250&client_name=shop". What
- * the URI says wins over the struct; there, a number is always a value and never "the default". Texts are copied, at most
- * 64 KiB each. Names in parentheses: defaults. docs/client-options.md has the bounds. */
+ * the URI says wins over the struct; there, a number is always a value and never "the default". Texts are copied, at
+ * most 64 KiB each. Names in parentheses: defaults. docs/client-options.md has the bounds. */
 typedef struct roan_options {
     size_t size; /* sizeof(roan_options); grows at the end, never reorders */
 
@@ -171,11 +171,12 @@ typedef struct roan_options {
  * or with roan_ready(). URIs:
  *     redis://[user[:password]@][host][:port][/database][?option=value&...]     valkey://  roan://  alike
  *     unix://[user[:password]@]/path[?option=value&...]                         redis+unix://  valkey+unix://  alike
- *     embedded://name[/database][?option=value&...]                             a server inside this process
- * The host is localhost and the port 6379 when left out; an IPv6 host is written in brackets. User, password, socket path
- * and the query are percent-encoded; `db` is `database`. Unknown options, options given twice, and whatever else is not in
- * this grammar are refused. rediss:// fails with ROAN_E_UNSUPPORTED: TLS is not built in yet; so do redis+cluster:// and
- * redis+sentinel://. Fails with ROAN_E_CONFIG (the text names the part, never a value), UNSUPPORTED or NOMEM. */
+ *     embedded://[name][/database][?option=value&...]                           a server inside this process
+ * The host is localhost and the port 6379 when left out; an IPv6 host is written in brackets. User, password, socket
+ * path and the query are percent-encoded; `db` is `database`. Unknown options, options given twice, and whatever else
+ * is not in this grammar are refused. rediss:// fails with ROAN_E_UNSUPPORTED: TLS is not built in yet; so do
+ * redis+cluster:// and redis+sentinel://. Fails with ROAN_E_CONFIG (the text names the part, never a value),
+ * UNSUPPORTED or NOMEM. */
 ROAN_API roan_status roan_open(roan **ret_client, const char *uri, const roan_options *options, roan_error *reterr)
     ROAN_MUST_CHECK;
 

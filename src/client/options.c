@@ -339,9 +339,11 @@ static roan_status take_address(roan_settings *settings, const roan_uri *uri, ro
 
 static void name_node(roan_settings *settings)
 {
-    int host_bytes_max = ROAN_NODE_MAX - (int)sizeof "[]:65535"; /* the port is worth more than the end of the name */
+    int host_bytes_max = ROAN_NODE_MAX - (int)sizeof "embedded://"; /* a port is worth more than the end of a name */
     const char *host = settings->host;
-    if (settings->kind != ROAN_ADDRESS_TCP)
+    if (settings->kind == ROAN_ADDRESS_EMBEDDED)
+        ROAN_IGNORE(snprintf(settings->node, sizeof settings->node, "embedded://%.*s", host_bytes_max, settings->path));
+    else if (settings->kind == ROAN_ADDRESS_UNIX)
         ROAN_IGNORE(snprintf(settings->node, sizeof settings->node, "%s", settings->path)); /* may be cut */
     else if (strchr(host, ':') != NULL)
         ROAN_IGNORE(snprintf(settings->node, sizeof settings->node, "[%.*s]:%u", host_bytes_max, host, settings->port));

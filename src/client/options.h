@@ -49,17 +49,18 @@ void roan_setting_values(const roan_setting *row, char ret_text[ROAN_SETTING_VAL
 
 typedef struct roan_settings {
     /* Completed: no field is 0 for "default" any more; -1 stands for an absent limit, a switch that is off is -1, and
-     * protocol 0 is "what the server has". Texts are owned and NULL when there is none; with a username there is always a
-     * password, maybe an empty one. hooks points to the copy below, never NULL, whose functions may be NULL. transport
-     * is borrowed and NULL when the program gave none. */
+     * protocol 0 is "what the server has". Texts are owned and NULL when there is none; with a username there is always
+     * a password, maybe an empty one. hooks points to the copy below, never NULL, whose functions may be NULL.
+     * transport is borrowed and NULL when the program gave none. */
     roan_options options;
     roan_hooks hooks;
 
     roan_address_kind kind;
     char *host;    /* TCP; without brackets */
-    char *path;    /* UNIX: of the socket; EMBEDDED: the name of the server */
+    char *path;    /* UNIX: of the socket; EMBEDDED: the name of the server, maybe "" */
     uint16_t port; /* TCP */
-    char node[ROAN_NODE_MAX]; /* for people and roan_failure: "host:port", "[address]:port" or the path; cut when long */
+    char node[ROAN_NODE_MAX]; /* for people and roan_failure: "host:port", "[address]:port", the path, or
+                                 "embedded://name"; cut when long */
 } roan_settings;
 
 /* Takes the URI and the options (NULL: none) together; what the URI says wins. Everything but the transport, and what

@@ -19,7 +19,8 @@ static const char *const drives[] = {"auto", "thread", "loop", NULL};
 static const char *const lates[] = {"auto", "reset", "abandon", NULL};
 static const char *const on_dirties[] = {"destroy", "cleanup", NULL};
 
-#define FIELD(name_) .name = #name_, .offset = offsetof(roan_options, name_), .bytes = sizeof(((roan_options *)0)->name_)
+#define FIELD(name_) \
+    .name = #name_, .offset = offsetof(roan_options, name_), .bytes = sizeof(((roan_options *)0)->name_)
 #define TEXT(name_) FIELD(name_), .kind = ROAN_SETTING_TEXT, .max = ROAN_URI_BYTES_MAX
 #define INT(name_, initial_, min_, max_) \
     FIELD(name_), .kind = ROAN_SETTING_INT, .initial = (initial_), .min = (min_), .max = (max_)
@@ -30,7 +31,7 @@ static const char *const on_dirties[] = {"destroy", "cleanup", NULL};
 
 const roan_setting roan_setting_rows[] = {
     {.group = "Who and what", TEXT(username),
-     .text = "User to log in as; also in the user part of the URI. With a password alone it is the server's `default`."},
+     .text = "User to log in as; also in the user part of the URI. A password alone is that of the user `default`."},
     {TEXT(password), .text = "Its password; also in the user part of the URI. It is never shown or logged."},
     {TEXT(client_name), .text = "Name of the connections in `CLIENT LIST`, without blanks."},
     {FIELD(key_prefix), .kind = ROAN_SETTING_SLICE, .max = ROAN_URI_BYTES_MAX,
@@ -40,24 +41,24 @@ const roan_setting roan_setting_rows[] = {
     {INT(protocol, 0, 2, 3), .initial_text = "the newest that the server has",
      .text = "2 or 3: insist on RESP2 or RESP3."},
     {CHOICE(drive, drives),
-     .text = "Who reads and writes the sockets: a waiting caller, helped by a thread of the library (`auto`), always that "
-             "thread (`thread`), or the program's event loop (`loop`)."},
+     .text = "Who reads and writes the sockets: a waiting caller, helped by a thread of the library (`auto`), always "
+             "that thread (`thread`), or the program's event loop (`loop`)."},
 
     {.group = "Time", INT(connect_timeout_ms, 10000, 1, INT_MAX),
      .text = "For name resolution, connecting and handshake together."},
     {INT(request_timeout_ms, 5000, 1, INT_MAX), OR_NONE("no deadline"),
      .text = "From the call to its reply, waiting and retries included. A call can have its own."},
     {INT(silence_timeout_ms, 30000, 1, INT_MAX), OR_NONE("not watched"),
-     .text = "When nothing was received for so long while replies are due, the connection counts as dead. With nothing due "
-             "a PING goes out after so long, where a thread or a loop drives."},
+     .text = "When nothing was received for so long while replies are due, the connection counts as dead. With nothing "
+             "due a PING goes out after so long, where a thread or a loop drives."},
     {INT(write_timeout_ms, 30000, 1, INT_MAX), OR_NONE("not watched"),
      .text = "When the socket accepts nothing for so long while output waits, the connection counts as dead."},
     {INT(blocking_grace_ms, 2000, 1, INT_MAX),
      .text = "The deadline of a blocking command, such as BLPOP, is its own timeout plus this."},
     {CHOICE(late, lates),
      .text = "What a deadline that passes does to the connection: drop the reply when it comes (`abandon`), reset the "
-             "connection (`reset`), or the first if anything was received since the call was sent and the second if not "
-             "(`auto`)."},
+             "connection (`reset`), or the first if anything was received since the call was sent and the second if "
+             "not (`auto`)."},
 
     {.group = "Connections that fail", INT(reconnect, 1, 1, 1), OR_NONE("a lost connection is not opened again"),
      .initial_text = "1", .text = "A lost connection is opened again by itself."},

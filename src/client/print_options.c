@@ -15,12 +15,13 @@ static const char head[] =
     "\n"
     "```c\n"
     "roan_open(&client, \"redis://localhost/2?request_timeout_ms=250&client_name=shop\", NULL, &error);\n"
-    "roan_open(&client, \"redis://localhost/2\", ROAN_OPTIONS(.request_timeout_ms = 250, .client_name = \"shop\"), &error);\n"
+    "roan_open(&client, \"redis://localhost/2\",\n"
+    "          ROAN_OPTIONS(.request_timeout_ms = 250, .client_name = \"shop\"), &error);\n"
     "```\n"
     "\n"
-    "What the URI says wins over the struct. In the struct 0 or `NULL` means the default. In the URI a number is always\n"
-    "a value: an option that shall have its default is left out. Names and values of the query are percent-encoded; an\n"
-    "empty text is none. An option that is unknown, given twice or out of its bounds makes `roan_open()` fail with\n"
+    "What the URI says wins over the struct. In the struct 0 or `NULL` means the default. In the URI a number is\n"
+    "always a value: an option that shall have its default is left out. Names and values of the query are\n"
+    "percent-encoded; an empty text is none. An option that is unknown, given twice or out of its bounds makes `roan_open()` fail with\n"
     "`ROAN_E_CONFIG`. Times are milliseconds, sizes bytes.\n";
 
 static void print_default(const roan_setting *row)

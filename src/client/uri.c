@@ -2,7 +2,7 @@
  *
  *     redis://  valkey://  roan://                  [user [:password] @] [host] [:port] [/database] [?query]
  *     unix://  redis+unix://  valkey+unix://  ...   [user [:password] @] /path/of/the/socket [?query]
- *     embedded://                                   name [/database] [?query]
+ *     embedded://                                   [user [:password] @] [name] [/database] [?query]
  *
  *     host   a name, an IPv4 address, or an IPv6 address in brackets, with its zone after %25
  *     query  name=value [& name=value] ...
@@ -129,7 +129,8 @@ static roan_status decode(parser *self, roan_slice text, const char *part, const
             int low = high >= 0 ? hex_digit(text.data[i + 2]) : -1;
             if (low < 0)
                 return roan_error_set(self->reterr, ROAN_E_CONFIG,
-                                      "URI: %s: a %% without two hexadecimal digits; a %% itself is written %%25", part);
+                                      "URI: %s: a %% without two hexadecimal digits; a %% itself is written %%25",
+                                      part);
             c = (char)(high * 16 + low);
             i += 2;
         }
@@ -143,7 +144,8 @@ static roan_status decode(parser *self, roan_slice text, const char *part, const
     return ROAN_OK;
 }
 
-static roan_status add_pair(parser *self, const char *name, const char *value, roan_uri_part part, bool is_name_secret)
+static roan_status add_pair(parser *self, const char *name, const char *value, roan_uri_part part,
+                            bool is_name_secret)
 {
     roan_uri *uri = self->uri;
     if (uri->pair_count == ROAN_URI_PAIRS_MAX)
@@ -343,7 +345,7 @@ static roan_status cut_embedded_name(parser *self)
 {
     size_t end = find_any(self->rest, "/?");
     roan_slice name = part_of(self->rest, 0, end);
-    if (name.bytes == 0 || name.bytes > ROAN_URI_PATH_BYTES_MAX || !is_in(name, LETTERS DIGITS ".-_"))
+    if (name.bytes > ROAN_URI_PATH_BYTES_MAX || !is_in(name, LETTERS DIGITS ".-_"))
         return complain(self, "the name of an embedded server consists of letters, digits, '.', '-' and '_'");
     roan_status status = decode(self, name, "the name", &self->uri->path);
     if (status != ROAN_OK)

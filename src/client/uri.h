@@ -17,7 +17,7 @@
 typedef enum roan_address_kind {
     ROAN_ADDRESS_TCP,     /* host and port */
     ROAN_ADDRESS_UNIX,    /* path of a socket, absolute */
-    ROAN_ADDRESS_EMBEDDED /* path is the name of a server inside this process */
+    ROAN_ADDRESS_EMBEDDED /* path is the name of a server inside this process, "" without one */
 } roan_address_kind;
 
 typedef enum roan_uri_part { ROAN_URI_USER_PART, ROAN_URI_PATH, ROAN_URI_QUERY } roan_uri_part;

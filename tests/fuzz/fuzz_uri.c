@@ -32,7 +32,7 @@ static void require_whole(const roan_uri *uri)
     REQUIRE((uri->path != NULL) == (uri->kind != ROAN_ADDRESS_TCP));
     REQUIRE((uri->port != 0) == (uri->kind == ROAN_ADDRESS_TCP));
     REQUIRE(uri->host == NULL || (uri->host[0] != '\0' && strlen(uri->host) <= ROAN_URI_HOST_BYTES_MAX));
-    REQUIRE(uri->path == NULL || (uri->path[0] != '\0' && strlen(uri->path) <= ROAN_URI_PATH_BYTES_MAX));
+    REQUIRE(uri->path == NULL || strlen(uri->path) <= ROAN_URI_PATH_BYTES_MAX);
     REQUIRE(uri->kind != ROAN_ADDRESS_UNIX || uri->path[0] == '/');
     REQUIRE(uri->pair_count <= ROAN_URI_PAIRS_MAX);
 }

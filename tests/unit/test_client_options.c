@@ -144,8 +144,11 @@ static void test_places(void **state)
         {"redis+unix:///a%20b/%3F?db=2", ROAN_ADDRESS_UNIX, NULL, "/a b/?", 0, 2, NULL, NULL, "/a b/?"},
         {"valkey+unix://u:p@/a", ROAN_ADDRESS_UNIX, NULL, "/a", 0, 0, "u", "p", "/a"},
         {"roan+unix:///a@b", ROAN_ADDRESS_UNIX, NULL, "/a@b", 0, 0, NULL, NULL, "/a@b"},
-        {"embedded://main", ROAN_ADDRESS_EMBEDDED, NULL, "main", 0, 0, NULL, NULL, "main"},
-        {"embedded://u:p@main/3?client_name=x", ROAN_ADDRESS_EMBEDDED, NULL, "main", 0, 3, "u", "p", "main"},
+        {"embedded://", ROAN_ADDRESS_EMBEDDED, NULL, "", 0, 0, NULL, NULL, "embedded://"},
+        {"embedded:///7?", ROAN_ADDRESS_EMBEDDED, NULL, "", 0, 7, NULL, NULL, "embedded://"},
+        {"embedded://main", ROAN_ADDRESS_EMBEDDED, NULL, "main", 0, 0, NULL, NULL, "embedded://main"},
+        {"embedded://u:p@main/3?client_name=x", ROAN_ADDRESS_EMBEDDED, NULL, "main", 0, 3, "u", "p",
+         "embedded://main"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -266,8 +269,7 @@ static void test_bad_uris(void **state)
         {"unix:////", "missing"},
         {"unix:///a%00", "the path: holds a NUL"},
         {"unix:///a?path=x", "there is no option 'path'"},
-        {"embedded://", "the name of an embedded server"},
-        {"embedded:///x", "the name of an embedded server"},
+        {"embedded:///x", "path"},
         {"embedded://a:1", "the name of an embedded server"},
         {"embedded://a/b", "path"},
     };
@@ -316,7 +318,7 @@ static void test_long_uris(void **state)
     memcpy(uri, "redis://", 8);
     uri[8 + ROAN_URI_HOST_BYTES_MAX] = '\0';
     settings = make(uri, NULL);
-    assert_int_equal(strlen(settings->node), ROAN_NODE_MAX - 1 - 2 - 1); /* cut, but with its port */
+    assert_int_equal(strlen(settings->node), ROAN_NODE_MAX - (int)sizeof "embedded://" + 5); /* cut, with its port */
     assert_string_equal(settings->node + strlen(settings->node) - 5, ":6379");
     roan_settings_free(settings);
     uri[8 + ROAN_URI_HOST_BYTES_MAX] = 'a';
