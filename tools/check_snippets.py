@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Compiles the C code of a manual, so that it does not show what does not exist.
+
+    tools/check_snippets.py [--cc COMPILER] PAGE.md ...
+
+Blocks that begin with ```c are compiled one by one (syntax and types only). One with main() is a whole program. One whose
+first line begins with `static` stands outside of functions; any other stands in a function that returns int. PRELUDE
+declares what the text takes for granted: a client, an error, and functions of the program. A line
+`<!-- needs roan/x.h -->` before a block skips it where that header does not exist.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+INCLUDE = os.path.join(ROOT, "include")
+SERVER_HEADERS = ("server.h", "commands.h")
+WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused", "-Wno-unused-parameter", "-Wno-unused-result",
+            "-Wno-shadow", "-Wno-maybe-uninitialized"]
+BLOCK = re.compile(r"(?:^<!-- needs (\S+) -->\n)?^```c\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+PRELUDE = """
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+struct vault { const char *user, *token; };
+extern int is_running, should_stop, loop;
+int complain(const char *text);
+void warn(const char *text);
+void greet(const char *name);
+void use(roan_slice text);
+void serve(void *connection);
+void show_stock(void *page, const roan_value *value);
+roan_slice key_of(int index);
+extern roan *client, *cache;
+extern roan_error error;
+"""
+
+
+def source_of(code):
+    if re.search(r"^int main\(", code, re.MULTILINE):
+        return code
+    headers = [name for name in sorted(os.listdir(os.path.join(INCLUDE, "roan")))
+               if name.endswith(".h") and name not in SERVER_HEADERS]
+    prelude = "".join('#include "roan/%s"\n' % name for name in headers) + PRELUDE
+    if code.startswith("static"):
+        return prelude + code
+    return prelude + "int snippet(void);\nint snippet(void)\n{\n%s    return 0;\n}\n" % code
+
+
+def error_of(compiler, code):
+    command = [compiler, "-std=gnu17", "-D_GNU_SOURCE", "-fsyntax-only", *WARNINGS, "-I" + INCLUDE, "-x", "c", "-"]
+    done = subprocess.run(command, input=source_of(code), capture_output=True, text=True, check=False)
+    return done.stderr if done.returncode else None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cc", default="cc")
+    parser.add_argument("pages", nargs="+")
+    options = parser.parse_args()
+    passed = failed = skipped = 0
+    for page in options.pages:
+        with open(page, encoding="utf-8") as file:
+            text = file.read()
+        for match in BLOCK.finditer(text):
+            needs, code = match.groups()
+            if needs and not os.path.exists(os.path.join(INCLUDE, needs)):
+                skipped += 1
+                continue
+            error = error_of(options.cc, code)
+            if error:
+                failed += 1
+                print("%s:%d:\n%s" % (page, text.count("\n", 0, match.start()) + 1, error))
+            else:
+                passed += 1
+    print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
