@@ -4,6 +4,7 @@
  *     unix://  redis+unix://  valkey+unix://  ...   [user [:password] @] /path/of/the/socket [?query]
  *     embedded://                                   [user [:password] @] [name] [/database] [?query]
  *
+ *     path   begins with '/', or encoded with %40, an '@': Linux's abstract names
  *     host   a name, an IPv4 address, or an IPv6 address in brackets, with its zone after %25
  *     query  name=value [& name=value] ...
  *
@@ -328,13 +329,13 @@ static roan_status cut_tcp(parser *self)
 static roan_status cut_socket_path(parser *self)
 {
     size_t end = find_any(self->rest, "?");
-    if (self->rest.bytes == 0 || self->rest.data[0] != '/')
-        return complain(self, "path: a socket's path begins with '/': unix:///run/server.sock");
     roan_status status = decode(self, part_of(self->rest, 0, end), "the path", &self->uri->path);
     if (status != ROAN_OK)
         return status;
     self->rest = part_of(self->rest, end, self->rest.bytes);
-    if (self->uri->path[strspn(self->uri->path, "/")] == '\0')
+    if (self->uri->path[0] != '/' && self->uri->path[0] != '@')
+        return complain(self, "path: a socket's path begins with '/': unix:///run/server.sock");
+    if (self->uri->path[strspn(self->uri->path, "/@")] == '\0')
         return complain(self, "path: the path of a socket is missing");
     if (strlen(self->uri->path) > ROAN_URI_PATH_BYTES_MAX)
         return complain(self, "path: longer than the address of a socket can be");

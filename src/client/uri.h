@@ -16,7 +16,7 @@
 
 typedef enum roan_address_kind {
     ROAN_ADDRESS_TCP,     /* host and port */
-    ROAN_ADDRESS_UNIX,    /* path of a socket, absolute */
+    ROAN_ADDRESS_UNIX,    /* path of a socket, absolute, or '@' and an abstract name */
     ROAN_ADDRESS_EMBEDDED /* path is the name of a server inside this process, "" without one */
 } roan_address_kind;
 

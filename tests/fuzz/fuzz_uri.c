@@ -33,7 +33,7 @@ static void require_whole(const roan_uri *uri)
     REQUIRE((uri->port != 0) == (uri->kind == ROAN_ADDRESS_TCP));
     REQUIRE(uri->host == NULL || (uri->host[0] != '\0' && strlen(uri->host) <= ROAN_URI_HOST_BYTES_MAX));
     REQUIRE(uri->path == NULL || strlen(uri->path) <= ROAN_URI_PATH_BYTES_MAX);
-    REQUIRE(uri->kind != ROAN_ADDRESS_UNIX || uri->path[0] == '/');
+    REQUIRE(uri->kind != ROAN_ADDRESS_UNIX || uri->path[0] == '/' || uri->path[0] == '@');
     REQUIRE(uri->pair_count <= ROAN_URI_PAIRS_MAX);
 }
 
@@ -88,8 +88,7 @@ static void write_anew(writer *to, const roan_uri *uri)
         snprintf(port, sizeof port, ":%u", uri->port);
         put(to, port);
     } else if (uri->kind == ROAN_ADDRESS_UNIX) {
-        put(to, "/");
-        put_encoded(to, uri->path + 1);
+        put_encoded(to, uri->path);
     } else {
         put(to, uri->path);
     }
