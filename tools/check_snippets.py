@@ -28,6 +28,7 @@ PRELUDE = """
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 struct vault { const char *user, *token; };
 extern int is_running, should_stop, loop;
 int complain(const char *text);
