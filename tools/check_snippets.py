@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Compiles the C code of a manual, so that it does not show what does not exist.
 
-    tools/check_snippets.py [--cc COMPILER] PAGE.md ...
+    tools/check_snippets.py [--cc COMPILER] [--library libroan.so] PAGE.md ...
 
 Blocks that begin with ```c are compiled one by one (syntax and types only). One with main() is a whole program. One whose
 first line begins with `static` stands outside of functions; any other stands in a function that returns int. PRELUDE
 declares what the text takes for granted: a client, an error, and functions of the program. A line
-`<!-- needs roan/x.h -->` before a block skips it where that header does not exist.
+`<!-- needs roan/x.h -->` before a block skips it where that header does not exist; `<!-- runs -->` before a whole program
+means that it is linked with --library, if there is one, and must end with 0.
 """
 
 import argparse
@@ -14,13 +15,15 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INCLUDE = os.path.join(ROOT, "include")
 SERVER_HEADERS = ("server.h", "commands.h")
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused", "-Wno-unused-parameter", "-Wno-unused-result",
             "-Wno-shadow", "-Wno-maybe-uninitialized"]
-BLOCK = re.compile(r"(?:^<!-- needs (\S+) -->\n)?^```c\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SECONDS_MAX = 30
+BLOCK = re.compile(r"(?:^<!-- (needs|runs) ?(\S*) -->\n)?^```c\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 PRELUDE = """
 #include <poll.h>
@@ -60,9 +63,23 @@ def error_of(compiler, code):
     return done.stderr if done.returncode else None
 
 
+def error_of_run(compiler, library, code):
+    folder = os.path.dirname(os.path.abspath(library))
+    with tempfile.TemporaryDirectory() as temporary:
+        program = os.path.join(temporary, "program")
+        command = [compiler, "-std=gnu17", "-I" + INCLUDE, "-x", "c", "-", "-x", "none", os.path.abspath(library),
+                   "-Wl,-rpath," + folder, "-o", program]
+        done = subprocess.run(command, input=code, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            done = subprocess.run([program], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                                  timeout=SECONDS_MAX)
+    return done.stdout + done.stderr + "ended with %d" % done.returncode if done.returncode else None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cc", default="cc")
+    parser.add_argument("--library")
     parser.add_argument("pages", nargs="+")
     options = parser.parse_args()
     passed = failed = skipped = 0
@@ -70,11 +87,13 @@ def main():
         with open(page, encoding="utf-8") as file:
             text = file.read()
         for match in BLOCK.finditer(text):
-            needs, code = match.groups()
-            if needs and not os.path.exists(os.path.join(INCLUDE, needs)):
+            word, header, code = match.groups()
+            if word == "needs" and not os.path.exists(os.path.join(INCLUDE, header)):
                 skipped += 1
                 continue
             error = error_of(options.cc, code)
+            if word == "runs" and options.library and not error:
+                error = error_of_run(options.cc, options.library, code)
             if error:
                 failed += 1
                 print("%s:%d:\n%s" % (page, text.count("\n", 0, match.start()) + 1, error))
