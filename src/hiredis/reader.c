@@ -54,10 +54,9 @@ static bool add_task(redisReader *r)
 
 redisReader *redisReaderCreateWithFunctions(redisReplyObjectFunctions *fn)
 {
-    reader *all = hi_calloc(1, sizeof *all);
-    redisReader *r = &all->base;
+    redisReader *r = hi_calloc(1, sizeof(reader));
 
-    if (all == NULL)
+    if (r == NULL)
         return NULL;
     r->buf = sdsempty();
     r->fn = fn;

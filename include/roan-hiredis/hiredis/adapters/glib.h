@@ -3,7 +3,8 @@
  *     GSource *source = redis_source_new(context);
  *     g_source_attach(source, NULL);
  *
- * The context's end removes the source from its loop; the program drops its own reference with g_source_unref().
+ * The context's end removes the source from its loop. The reference is the program's; when the last one goes, the loop's
+ * too, the context is left without an adapter.
  */
 #ifndef ROAN_HIREDIS_HIREDIS_ADAPTERS_GLIB_H
 #define ROAN_HIREDIS_HIREDIS_ADAPTERS_GLIB_H
@@ -54,9 +55,10 @@ static void redis_source_cleanup(gpointer data)
 
     self->ac = NULL;
     self->deadline = 0;
-    g_source_remove_poll(&self->source, &self->poll_fd);
-    g_source_destroy(&self->source);
-    g_source_unref(&self->source);
+    if (!g_source_is_destroyed(&self->source)) {
+        g_source_remove_poll(&self->source, &self->poll_fd);
+        g_source_destroy(&self->source); /* the loop's reference ends: it may be gone now */
+    }
 }
 
 static void redis_source_schedule_timer(gpointer data, struct timeval timeout)
@@ -117,7 +119,7 @@ static void redis_source_finalize(GSource *source)
     }
 }
 
-/* NULL: an adapter is attached already. The context holds a reference of its own. */
+/* NULL: an adapter is attached already. */
 static GSource *redis_source_new(redisAsyncContext *context)
 {
     static GSourceFuncs functions = {redis_source_prepare, redis_source_check, redis_source_dispatch,
@@ -133,7 +135,7 @@ static GSource *redis_source_new(redisAsyncContext *context)
     self->poll_fd.events = 0;
     self->poll_fd.revents = 0;
     g_source_add_poll(&self->source, &self->poll_fd);
-    context->ev.data = g_source_ref(&self->source);
+    context->ev.data = self;
     context->ev.addRead = redis_source_add_read;
     context->ev.delRead = redis_source_del_read;
     context->ev.addWrite = redis_source_add_write;
