@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Checks what the static libraries define: names with external linkage, and variables that change.
 
-    tools/symbols.py LIBRARY.a ...
+    tools/symbols.py [--declared-in HEADERS] LIBRARY.a ...
     tools/symbols.py --self-test [--cc COMPILER]
 
 1. Everything with external linkage starts with roan_: hidden functions of several archives share one namespace.
+   What the headers in the folder HEADERS name may be called otherwise: another project prescribes it.
 2. There are no mutable globals: state hangs off an object, so that two servers can live in one process. What is
    process-wide by nature has a row with its reason below.
 """
@@ -32,6 +33,7 @@ MUTABLE_ALLOWED = {
     ("main.c", "running"): "what the signal handler stops",
     ("crash.c", "*"): "what the crash handler needs; signal handlers belong to the whole process",
     ("interrupt.c", "is_interrupted"): "set by the signal handler",
+    ("reply.c", "roan_hiredis_reply_functions"): "never changed; the interface wants a pointer to what is not const",
 }
 
 MUTABLE_SECTION = re.compile(r"^\.(data|bss|tbss|tdata)(\.|$)")
@@ -64,12 +66,23 @@ def is_allowed(member, name):
     return (source, base) in MUTABLE_ALLOWED or (source, "*") in MUTABLE_ALLOWED
 
 
-def problems_of(library):
+def words_of_headers(folder):
+    """Every identifier in the headers of a folder."""
+    words = set()
+    for name in os.listdir(folder) if folder else ():
+        if name.endswith(".h"):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                words.update(re.findall(r"\w+", file.read()))
+    return words
+
+
+def problems_of(library, prescribed=frozenset()):
     found, count = [], 0
     for member, name, letter, section in symbols_of(library):
         count += 1
         where = "%s(%s): " % (os.path.basename(library), member)
-        if letter.isupper() and not name.startswith("roan_") and name not in FOREIGN_NAMES:
+        is_ours = name.startswith("roan_") or name in FOREIGN_NAMES or name in prescribed
+        if letter.isupper() and not is_ours:
             found.append(where + "'%s' has external linkage and does not start with roan_" % name)
         is_mutable = MUTABLE_SECTION.match(section) and not RELOCATED_CONST.match(section)
         if is_mutable and name not in FOREIGN_NAMES and not is_allowed(member, name):
@@ -110,13 +123,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--self-test", action="store_true")
     parser.add_argument("--cc", default="cc")
+    parser.add_argument("--declared-in", metavar="HEADERS")
     parser.add_argument("libraries", nargs="*")
     options = parser.parse_args()
     if options.self_test:
         return self_test(options.cc)
     found, count = [], 0
     for library in options.libraries:
-        some, symbols = problems_of(library)
+        some, symbols = problems_of(library, words_of_headers(options.declared_in))
         found += some
         count += symbols
     print("\n".join(found) or "%d symbols in %d libraries" % (count, len(options.libraries)))

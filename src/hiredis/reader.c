@@ -24,6 +24,7 @@ typedef struct reader {
     redisReader base;
     size_t scanned; /* bytes behind base.pos without an end of line */
     size_t missing; /* of the text that is being waited for */
+    int task_room;  /* pointers that base.task has room for */
     int last_type;
 } reader;
 
@@ -40,13 +41,20 @@ typedef enum step {
 /* One more level of the path. */
 static bool add_task(redisReader *r)
 {
-    redisReadTask **task = hi_realloc(r->task, ((size_t)r->tasks + 1) * sizeof *task);
+    reader *all = (reader *)r;
 
-    if (task == NULL)
-        return false;
-    r->task = task;
-    task[r->tasks] = hi_calloc(1, sizeof **task);
-    if (task[r->tasks] == NULL)
+    if (r->tasks == all->task_room) {
+        int room = r->tasks == 0 ? TASKS_FIRST : r->tasks <= INT_MAX / 2 ? 2 * r->tasks : r->tasks;
+        redisReadTask **task = hi_realloc(r->task, (size_t)room * sizeof *task);
+        if (task == NULL)
+            return false;
+        r->task = task;
+        if (room == r->tasks)
+            return false; /* as deep as an int can count */
+        all->task_room = room;
+    }
+    r->task[r->tasks] = hi_calloc(1, sizeof **r->task);
+    if (r->task[r->tasks] == NULL)
         return false;
     r->tasks++;
     return true;

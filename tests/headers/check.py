@@ -59,6 +59,15 @@ def main():
         jobs.append((header + " as C99", [cc] + PUBLIC_C + include, "c", header))
         if cxx:
             jobs.append((header + " as C++11", [cxx] + PUBLIC_CXX + include, "c++", header))
+    include = ["-I" + os.path.join(ROOT, "include/roan-hiredis")]
+    for path in sorted(glob.glob(os.path.join(ROOT, "include/roan-hiredis/hiredis/*.h"))) + [
+            os.path.join(ROOT, "include/roan-hiredis/hiredis/adapters/poll.h")]: # the others need their libraries
+        header = os.path.relpath(path, os.path.join(ROOT, "include/roan-hiredis"))
+        unused = ["-Wno-unused-function"] # an adapter is all static functions
+        # struct timeval and ssize_t are POSIX's
+        jobs.append((header + " as C99", [cc] + PUBLIC_C + unused + ["-D_POSIX_C_SOURCE=200809L"] + include, "c", header))
+        if cxx:
+            jobs.append((header + " as C++11", [cxx] + PUBLIC_CXX + unused + include, "c++", header))
     for path in sorted(glob.glob(os.path.join(ROOT, "src/**/*.h"), recursive=True)):
         header = os.path.relpath(path, os.path.join(ROOT, "src"))
         jobs.append((header, [cc] + PRIVATE + private_flags, "c", header))
