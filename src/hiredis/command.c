@@ -10,6 +10,8 @@
 #include <limits.h>
 #include <string.h>
 
+#define WORD_BYTES_MAX (SIZE_MAX / 4) /* two of them and what stands around them fit a long long */
+
 static size_t count_digits(size_t value)
 {
     size_t count = 1;
@@ -26,7 +28,7 @@ static bool add_word_bytes(size_t *total, size_t bytes)
 {
     size_t around = 1 + count_digits(bytes) + 2 + 2;
 
-    if (bytes > SIZE_MAX / 2 || *total > SIZE_MAX / 2 - bytes - around)
+    if (bytes > WORD_BYTES_MAX || *total > WORD_BYTES_MAX)
         return false;
     *total += bytes + around;
     return true;

@@ -281,7 +281,7 @@ sds *sdssplitargs(const char *line, int *count)
 
 /* ---- joining ----------------------------------------------------------------------------------------------------- */
 
-sds sdsjoin(char **words, int count, char *separator)
+sds sdsjoin(char **words, int count, const char *separator)
 {
     sds joined = sdsempty();
 

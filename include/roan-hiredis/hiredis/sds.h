@@ -94,7 +94,7 @@ sds *sdssplitlen(const char *text, int length, const char *separator, int separa
 /* Words of a line with quotes as in sdscatrepr(); NULL when a quote is open. */
 sds *sdssplitargs(const char *line, int *count);
 void sdsfreesplitres(sds *pieces, int count);
-sds sdsjoin(char **words, int count, char *separator);
+sds sdsjoin(char **words, int count, const char *separator);
 sds sdsjoinsds(sds *words, int count, const char *separator, size_t separator_length);
 
 /* Room for so many more bytes; the length stays. */
