@@ -25,6 +25,7 @@
 
 #define KEEPALIVE_PROBES 3
 #define PORT_BYTES_MAX 12
+#define PORT_MAX 65535
 #define USEC_MAX 1000000
 #define SEC_MAX ((LONG_MAX - 999) / 1000)
 
@@ -250,6 +251,8 @@ static int resolve(redisContext *context, struct addrinfo **ret_found)
     char port[PORT_BYTES_MAX];
     int result;
 
+    if (context->tcp.port < 0 || context->tcp.port > PORT_MAX) /* getaddrinfo() would take it modulo 65536 */
+        return roan_hiredis_fail(context, REDIS_ERR_OTHER, "Port out of range");
     snprintf(port, sizeof port, "%d", context->tcp.port);
     if ((context->flags & REDIS_PREFER_IPV6) && (context->flags & REDIS_PREFER_IPV4))
         hints.ai_family = AF_UNSPEC;
