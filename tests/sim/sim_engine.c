@@ -56,6 +56,7 @@ typedef struct event {
     bool has_served; /* waiters */
     bool is_pinned;  /* must not come later than it is: an EXEC behind it has seen what it did */
     int64_t now_us;
+    int64_t served_us; /* the time when waiters were served, if any: the engine looks at the clock again for that */
     char *words; /* of an effect outside of requests; freed with the world */
 } event;
 
@@ -81,7 +82,7 @@ typedef struct simulation {
     unsigned switches, idle_rounds;
     bool is_over, traces;
     bool is_open; /* there is more than one right answer, see note_serving */
-    event *events;
+    event *events, *twin_event; /* all; the one whose request the twin executes, or NULL */
     unsigned event_count;
     unsigned open_events[LANES_MAX]; /* of units that have begun and not ended; 0: none */
     uint64_t parked, gate_shut, served, open_runs; /* over all runs: that the interesting things happened */
@@ -203,7 +204,8 @@ static event *note_event(simulation *sim, event_kind kind, unsigned lane)
     if (sim->event_count == EVENTS_MAX)
         give_up(sim, "more than %u events", EVENTS_MAX);
     event *e = &sim->events[sim->event_count++];
-    *e = (event){.kind = kind, .lane = lane, .now_us = sim->real.engine->lanes[lane].now_us};
+    int64_t now_us = sim->real.engine->lanes[lane].now_us;
+    *e = (event){.kind = kind, .lane = lane, .now_us = now_us, .served_us = now_us};
     return e;
 }
 
@@ -288,6 +290,12 @@ static void note_serving(simulation *sim, unsigned lane)
     defer_units(sim);
 }
 
+static void note_done(simulation *sim, unsigned lane)
+{
+    sim->events[sim->open_events[lane]].served_us = sim->real.engine->lanes[lane].now_us;
+    sim->open_events[lane] = 0;
+}
+
 static char *join(size_t argc, const roan_slice *argv)
 {
     size_t bytes = 1, used = 0;
@@ -332,7 +340,7 @@ static void at_point(void *context, roan_point point)
     if (point == ROAN_POINT_SERVING)
         note_serving(sim, (unsigned)sim->fibers.current);
     if (point == ROAN_POINT_DONE)
-        sim->open_events[sim->fibers.current] = 0;
+        note_done(sim, (unsigned)sim->fibers.current);
     if (point == ROAN_POINT_WAITING || draw(sim, 1000) < sim->switch_permille)
         fibers_yield(&sim->fibers);
 }
@@ -464,10 +472,23 @@ static void run_lanes(simulation *sim)
 
 /* ---- the twin ---- */
 
-static void twin_time(simulation *sim, int64_t now_us)
+static void set_twin_clock(simulation *sim, int64_t now_us)
 {
     roan_clock_advance(&sim->twin.clock, now_us - roan_clock_wall_us(&sim->twin.clock));
+}
+
+static void twin_time(simulation *sim, int64_t now_us)
+{
+    set_twin_clock(sim, now_us);
     roan_lane_update_time(&sim->twin.engine->lanes[0]);
+}
+
+/* The body has run; whoever serves waiters now looks at the clock. */
+static void at_point_of_twin(void *context, roan_point point)
+{
+    simulation *sim = context;
+    if (point == ROAN_POINT_INSIDE && sim->twin_event != NULL)
+        set_twin_clock(sim, sim->twin_event->served_us);
 }
 
 static void twin_request(simulation *sim, client *c)
@@ -502,7 +523,9 @@ static void twin_event(simulation *sim, event *e)
     case EVENT_UNIT:
         while (!c->is_waiting && c->next < e->request)
             twin_request(sim, c); /* what needed no locks: it was queued or refused */
+        sim->twin_event = e;
         twin_request(sim, c);
+        sim->twin_event = NULL;
         break;
     case EVENT_TIMEOUT:
         if (!c->is_waiting)
@@ -610,9 +633,9 @@ static void open_run(simulation *sim, uint64_t seed)
     sim->event_count = 1; /* the first one is none */
     memset(sim->open_events, 0, sizeof sim->open_events);
     sim->is_over = sim->is_open = false;
-    roan_host host = {.context = sim, .at_point = at_point}, none = {0};
+    roan_host host = {.context = sim, .at_point = at_point}, twin = {.context = sim, .at_point = at_point_of_twin};
     world_open(&sim->real, lanes, stripes, clients, &host, &client_ops);
-    world_open(&sim->twin, 1, stripes, clients, &none, &client_ops);
+    world_open(&sim->twin, 1, stripes, clients, &twin, &client_ops);
     harness_open(&sim->replica, 1);
     sim->replica.engine->config.enable_debug_command = ROAN_ALLOW_YES;
     roan_clock_advance(&sim->replica.clock, -HARNESS_START_US / 2); /* there nothing expires by itself */
