@@ -249,6 +249,12 @@ static bool refuse_for_replicas(roan_call *call)
     return true;
 }
 
+/* A script has run for too long; nothing is evicted under it. */
+static bool is_busy(const roan_engine *engine)
+{
+    return atomic_load_explicit(&engine->scripts->busy, memory_order_relaxed) != 0;
+}
+
 /* A quick look whether refuse_for_state has anything to look at. */
 static ROAN_ALWAYS_INLINE bool may_refuse_for_state(const roan_engine *engine)
 {
@@ -259,7 +265,7 @@ static ROAN_ALWAYS_INLINE bool may_refuse_for_state(const roan_engine *engine)
 static bool refuse_for_state(roan_call *call)
 {
     const roan_config *config = &call->engine->config;
-    return (config->maxmemory > 0 && refuse_for_memory(call)) || refuse_for_replicas(call);
+    return (config->maxmemory > 0 && !is_busy(call->engine) && refuse_for_memory(call)) || refuse_for_replicas(call);
 }
 
 /* With RESP2 a message looks like a reply: a session that gets messages may send little. */
@@ -510,6 +516,12 @@ static bool wakes_far_waiters(const roan_call *call, const roan_lock_set *set)
            roan_blocking_needs_gate(call->engine, set->stripes, set->count);
 }
 
+/* A script that overruns has some stripes to its end; what is allowed meanwhile (WATCH) comes in between, alone. */
+static bool is_held_by_script(const roan_call *call, const roan_lock_set *set)
+{
+    return set->count > 0 && is_busy(call->engine);
+}
+
 static roan_outcome park(roan_call *call)
 {
     call->lane->stats->parked++;
@@ -520,10 +532,6 @@ static roan_outcome park(roan_call *call)
  * alone. A script on another lane has to end first. */
 static roan_outcome run_alone(roan_call *call)
 {
-    if (call->lane->is_alone) { /* a script that overruns is alone and serves others */
-        run_unit(call);
-        return ROAN_DONE;
-    }
     call->lane->may_interrupt = call->command->flags & ROAN_CMD_ALLOW_BUSY;
     if (!roan_gate_shut(call->lane))
         return park(call);
@@ -554,7 +562,8 @@ static roan_outcome run_locked(roan_call *call)
     roan_outcome outcome = ROAN_DONE;
     if (ROAN_UNLIKELY(call->command->lock == ROAN_LOCK_T))
         return run_script(call);
-    if (call->session->park_rounds >= PARK_ROUNDS_MAX || !collect_stripes(call, &set)) {
+    bool has_set = collect_stripes(call, &set);
+    if (!has_set || ROAN_UNLIKELY(call->session->park_rounds >= PARK_ROUNDS_MAX || is_held_by_script(call, &set))) {
         outcome = run_alone(call);
     } else if (!roan_stripes_take(call->lane, set.stripes, set.count)) {
         call->session->park_rounds++;

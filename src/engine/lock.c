@@ -20,6 +20,7 @@
 #define STRIPE_PARKED 2u
 #define SPINS_MAX 200 /* about a microsecond */
 #define GATE_SPINS_MAX 2000
+#define INTERRUPT_YIELDS_MAX 4000 /* a millisecond or two, for a lane that has been woken */
 
 static inline void relax(void)
 {
@@ -166,11 +167,15 @@ static bool take_gate_turn(roan_lane *lane)
         uint32_t seen = atomic_load_explicit(&gate->turn, memory_order_seq_cst);
         if (seen == ROAN_TURN_FREE || (seen == ROAN_TURN_SCRIPT_YIELDS && lane->may_interrupt)) {
             uint32_t to = seen == ROAN_TURN_FREE ? ROAN_TURN_GATE : ROAN_TURN_GATE_IN_SCRIPT;
-            if (take_turn_from(gate, seen, to))
+            if (take_turn_from(gate, seen, to)) {
+                atomic_fetch_and_explicit(&gate->turn_wanted, ~(UINT64_C(1) << lane->index), memory_order_seq_cst);
                 return true;
+            }
             continue;
         }
         if (seen == ROAN_TURN_SCRIPT || seen == ROAN_TURN_SCRIPT_YIELDS) {
+            if (lane->may_interrupt)
+                atomic_fetch_or_explicit(&gate->turn_wanted, UINT64_C(1) << lane->index, memory_order_seq_cst);
             park_at_turn(lane, seen);
             return false;
         }
@@ -251,6 +256,18 @@ bool roan_script_turn_is_mine(const roan_lane *lane)
     return atomic_load_explicit(&lane->engine->gate.turn_lane, memory_order_relaxed) == lane->index + 1;
 }
 
+/* The script yields for a moment; who has been told of that needs longer to wake up. He may have changed his mind. */
+static void wait_for_interrupts(roan_gate *gate)
+{
+    for (unsigned i = 0; i < INTERRUPT_YIELDS_MAX; i++) {
+        if (atomic_load_explicit(&gate->turn_wanted, memory_order_seq_cst) == 0 ||
+            atomic_load_explicit(&gate->turn, memory_order_seq_cst) != ROAN_TURN_SCRIPT_YIELDS)
+            return;
+        sched_yield();
+    }
+    atomic_store_explicit(&gate->turn_wanted, 0, memory_order_seq_cst);
+}
+
 void roan_gate_let_in_script(roan_lane *lane, bool lets)
 {
     roan_gate *gate = &lane->engine->gate;
@@ -260,6 +277,7 @@ void roan_gate_let_in_script(roan_lane *lane, bool lets)
         pass_turn(lane->engine, ROAN_TURN_SCRIPT_YIELDS);
         return;
     }
+    wait_for_interrupts(gate);
     while (!take_turn_from(gate, ROAN_TURN_SCRIPT_YIELDS,
                            ROAN_TURN_SCRIPT)) { /* somebody has the gate and needs us outside */
         roan_gate_leave(lane);
@@ -288,6 +306,25 @@ void roan_gate_open_in_script(roan_lane *lane)
 {
     lane->is_alone = false;
     let_others_in(lane->engine);
+}
+
+void roan_gate_open_for_answers(roan_lane *lane)
+{
+    roan_engine *engine = lane->engine;
+    ROAN_ASSERT(lane->is_alone && engine->lane_count > 1);
+    lane->is_alone = false;
+    atomic_store_explicit(&engine->gate.turn_lane, lane->index + 1, memory_order_relaxed);
+    let_others_in(engine);
+    pass_turn(engine, ROAN_TURN_SCRIPT);
+}
+
+void roan_gate_shut_after_answers(roan_lane *lane)
+{
+    roan_engine *engine = lane->engine;
+    if (!lane->is_alone)
+        roan_gate_shut_in_script(lane);
+    atomic_store_explicit(&engine->gate.turn_lane, 0, memory_order_relaxed);
+    pass_turn(engine, ROAN_TURN_GATE);
 }
 
 /* Nobody else runs while somebody is alone, so whoever asks then is that lane. */

@@ -51,6 +51,7 @@ typedef struct roan_gate {
     _Atomic uint32_t turn;                           /* ROAN_TURN_* */
     _Atomic uint32_t turn_waiters;                   /* lanes that sleep until it is nobody's */
     _Atomic uint64_t turn_parked;                    /* lanes to tell when it is nobody's, by bit */
+    _Atomic uint64_t turn_wanted;                    /* those of them that may interrupt a script that overruns */
     _Atomic uint32_t turn_lane;                      /* index + 1 of the lane that runs a script */
     _Atomic uint32_t alone;                          /* who has shut it: index of the lane + 1; 0: nobody */
 } roan_gate;
@@ -86,6 +87,12 @@ void roan_script_turn_release(roan_lane *lane);
 /* The lane that runs a script wants to be alone until the script has ended. */
 void roan_gate_shut_in_script(roan_lane *lane);
 void roan_gate_open_in_script(roan_lane *lane);
+
+/* A script that overruns is alone, by a command of its own or by the EXEC that it is part of. The gate opens, so that
+ * other lanes can answer what they are asked; the lane has the turn of scripts, and the caller has taken all stripes. */
+void roan_gate_open_for_answers(roan_lane *lane);
+/* The script has ended, and the rest of its EXEC goes on alone. */
+void roan_gate_shut_after_answers(roan_lane *lane);
 
 /* The script lets commands that must be alone have the gate, or does no longer. Of its lane, at a point where it
  * may. */

@@ -180,8 +180,10 @@ void roan_connection_closed(roan_connection *connection)
     roan_worker *worker = connection->worker;
     if (connection->is_dirty)
         unlink_from(&worker->dirty, connection, offsetof(roan_connection, next_dirty));
-    if (connection->is_ready)
+    if (connection->is_ready) {
         unlink_from(&worker->ready, connection, offsetof(roan_connection, next_ready));
+        unlink_from(&worker->continuing, connection, offsetof(roan_connection, next_ready));
+    }
     ROAN_ASSERT(!connection->is_fed);
     free_chunks(connection, NULL);
     roan_buffer_done(&connection->query);

@@ -92,25 +92,6 @@ static void handle_events(roan_worker *worker, const roan_net_event *events, uns
     roan_worker_run_batch(worker);
 }
 
-/* Those that wait for their turn to go on, to be told that they cannot. */
-static void continue_ready(roan_worker *worker)
-{
-    roan_connection *connection = worker->ready;
-    worker->ready = NULL;
-    while (connection != NULL) {
-        roan_connection *next = connection->next_ready;
-        if (connection->is_set_aside) {
-            connection->next_ready = worker->ready;
-            worker->ready = connection;
-        } else {
-            connection->is_ready = false;
-            roan_connection_continue(connection);
-        }
-        connection = next;
-    }
-    roan_worker_run_batch(worker);
-}
-
 static void flush_dirty(roan_worker *worker)
 {
     roan_connection *connection = worker->dirty;
@@ -145,8 +126,7 @@ bool roan_overrun_serve(roan_worker *worker)
     unsigned count = roan_net_wait(worker->net, 0, events, EVENTS_MAX);
     handle_events(worker, events, count);
     roan_lane_deliver_mail(worker->lane);
-    if (worker->ready != NULL)
-        continue_ready(worker);
+    roan_worker_continue_ready(worker); /* those that wait for their turn are told that they cannot go on */
     flush_dirty(worker);
     roan_net_flush(worker->net);
     roan_net_recycle_from(worker->net, lent);

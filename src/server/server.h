@@ -39,6 +39,7 @@ struct roan_worker {
     roan_connection *dirty;   /* has output to hand over */
     roan_connection *fed;     /* has input in the current batch */
     roan_connection *ready;   /* may go on with its unread input */
+    roan_connection *continuing; /* those of them whose turn it is in this round */
     const roan_net_event *events; /* of the round; those from event_at on are still to be handled */
     unsigned event_at, event_count;
     struct roan_overrun *overrun; /* while a script has overrun, server/overrun.h; NULL before the first time */
@@ -94,6 +95,8 @@ void roan_worker_sync_listeners(roan_worker *worker);
 void roan_worker_handle_event(roan_worker *worker, const roan_net_event *event);
 /* Executes what was gathered. */
 void roan_worker_run_batch(roan_worker *worker);
+/* Goes on with the connections that may, except for those that are set aside (overrun.h). */
+void roan_worker_continue_ready(roan_worker *worker);
 /* From inside of the request that runs: executes the batch's requests of other connections and lets these go; only one
  * that is being parsed stays. */
 void roan_worker_finish_others(roan_worker *worker);

@@ -240,15 +240,31 @@ void roan_worker_handle_event(roan_worker *worker, const roan_net_event *event)
     }
 }
 
-static void continue_ready(roan_worker *worker)
+void roan_worker_continue_ready(roan_worker *worker)
 {
-    roan_connection *connection = worker->ready;
-    worker->ready = NULL;
-    while (connection != NULL) {
-        roan_connection *next = connection->next_ready;
+    roan_connection *kept = NULL;
+    while (worker->ready != NULL) { /* what gets ready from now on waits for the next round */
+        roan_connection *connection = worker->ready;
+        worker->ready = connection->next_ready;
+        connection->next_ready = worker->continuing;
+        worker->continuing = connection;
+    }
+    while (worker->continuing != NULL) { /* a script that overruns goes on with the rest of them by itself */
+        roan_connection *connection = worker->continuing;
+        worker->continuing = connection->next_ready;
+        if (ROAN_UNLIKELY(connection->is_set_aside)) {
+            connection->next_ready = kept;
+            kept = connection;
+            continue;
+        }
         connection->is_ready = false;
         roan_connection_continue(connection);
-        connection = next;
+    }
+    while (kept != NULL) {
+        roan_connection *connection = kept;
+        kept = connection->next_ready;
+        connection->next_ready = worker->ready;
+        worker->ready = connection;
     }
     roan_worker_run_batch(worker);
 }
@@ -309,7 +325,7 @@ static void run_round(roan_worker *worker, roan_net_event *events)
     roan_lane_deliver_mail(lane);
     ROAN_IGNORE(roan_lane_run_timers(lane)); /* sleep_us looks at them again */
     if (worker->ready != NULL)
-        continue_ready(worker);
+        roan_worker_continue_ready(worker);
     run_cron(worker);
     if (ROAN_UNLIKELY(lane->next_work_us <= lane->now_us))
         roan_lane_work(lane);

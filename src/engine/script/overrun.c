@@ -45,6 +45,7 @@ static void serve_others(roan_lane *lane)
         roan_lanes_wake_held(engine); /* who waits for our stripes is told instead */
     if (engine->host.serve_others == NULL)
         return;
+    roan_script_let_others_answer(lane);
     uint64_t ticks = lane->ticks;
     roan_gate_let_in_script(lane, true);
     lane->serves_others = true;

@@ -5,7 +5,8 @@
  *
  * Locks, with several lanes: the lane has the turn of scripts. A command of the script takes the stripes of its keys by waiting
  * for them, whatever keys were declared; they stay taken until the script has ended. That cannot deadlock: nobody else waits
- * while holding a stripe. A command that must be alone shuts the gate until the script has ended.
+ * while holding a stripe. A command that must be alone shuts the gate until the script has ended, or overruns: then the lane
+ * has all stripes instead, so that others can be told that it is busy. The same goes for an EXEC with a script in it.
  */
 #include "engine/script/script.h"
 
@@ -114,6 +115,20 @@ static void take_locks(roan_script_run *run, const roan_request *request)
             return;
     }
     roan_gate_shut_in_script(lane);
+}
+
+/* From here on it is the stripes that keep others from the keys. A later command that must be alone shuts the gate
+ * again. */
+void roan_script_let_others_answer(roan_lane *lane)
+{
+    roan_scripts *scripts = lane->engine->scripts;
+    if (lane->engine->lane_count == 1 || !lane->is_alone)
+        return;
+    for (uint32_t i = 0; i < lane->engine->stripe_count; i++)
+        if (roan_stripe_try(lane, i)) /* otherwise it is the script's already: nobody else is inside */
+            scripts->held[scripts->held_count++] = i;
+    scripts->run->was_in_exec |= !roan_script_turn_is_mine(lane);
+    roan_gate_open_for_answers(lane);
 }
 
 void roan_script_release(roan_lane *lane)
@@ -382,6 +397,15 @@ static roan_script_run *begin(roan_call *call, const roan_script_start *start)
     return run;
 }
 
+/* The EXEC that had shut the gate is alone again. */
+static void go_on_in_exec(roan_lane *lane)
+{
+    roan_scripts *scripts = lane->engine->scripts;
+    roan_gate_shut_after_answers(lane);
+    roan_stripes_release(lane, scripts->held, scripts->held_count);
+    scripts->held_count = 0;
+}
+
 static void end(roan_script_run *run)
 {
     roan_scripts *scripts = run->call->engine->scripts;
@@ -395,6 +419,8 @@ static void end(roan_script_run *run)
         run->interp->ran_out = false;
     }
     roan_out_done(&run->session.out);
+    if (ROAN_UNLIKELY(run->was_in_exec))
+        go_on_in_exec(run->call->lane);
     if (ROAN_UNLIKELY(run->is_long))
         roan_lane_update_time_keeping_ticks(run->call->lane);
     run->call->lane->ticks = run->start_ticks; /* its own duration is that of all it did */

@@ -53,6 +53,7 @@ typedef struct roan_script_run {
     bool lacks_replicas;
     bool has_written;
     bool is_long;         /* the time was looked at: others may have waited */
+    bool was_in_exec;     /* which had shut the gate; it has opened for answers meanwhile */
     int repl;             /* who gets its effects */
     uint64_t start_ticks;
 } roan_script_run;
@@ -99,6 +100,9 @@ void roan_script_run_now(roan_call *call, const roan_script_start *start);
 
 /* The script has ended: gives back the stripes it took, or opens the gate. */
 void roan_script_release(roan_lane *lane);
+
+/* A script that overruns must not keep other lanes from answering: if it is alone it gives up the gate. */
+void roan_script_let_others_answer(roan_lane *lane);
 
 /* For refusals: the flags that the script of this call gives it, instead of those of its row. Any lane, without the turn. */
 uint32_t roan_script_command_flags(const roan_call *call);
