@@ -20,15 +20,25 @@ void roan_call_error(roan_call *call, const char *text)
     send_error(call, roan_slice_from_text(text));
 }
 
+/* Long names of keys or groups make long texts; those find room on the heap. */
 void roan_call_error_printf(roan_call *call, const char *format, ...)
 {
-    char text[1024];
+    char text[1024], *long_text = NULL;
     va_list arguments;
     va_start(arguments, format);
     int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     ROAN_ASSERT(length >= 0);
-    send_error(call, roan_slice_make(text, ROAN_MIN((size_t)length, sizeof text - 1)));
+    size_t room = (size_t)length + 1;
+    if (ROAN_UNLIKELY(room > sizeof text)) {
+        long_text = roan_alloc(room);
+        va_start(arguments, format);
+        ROAN_IGNORE(vsnprintf(long_text, room, format, arguments)); /* as long as it was before */
+        va_end(arguments);
+    }
+    send_error(call, roan_slice_make(long_text != NULL ? long_text : text, (size_t)length));
+    if (ROAN_UNLIKELY(long_text != NULL))
+        roan_free(long_text, room);
 }
 
 void roan_call_syntax_error(roan_call *call)
