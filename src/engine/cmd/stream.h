@@ -12,8 +12,8 @@ static inline roan_stream *roan_place_stream(const roan_place *place)
     return place->entry == NULL ? NULL : roan_stream_of(roan_place_value(place));
 }
 
-/* A change of groups and pending entries: counted, but the key's value does not count as changed, as in the
- * reference. */
+/* A change of groups and pending entries: counted, but the key's value does not count as changed, as in the reference:
+ * who watches the key, has a copy of it or waits for it is not told. */
 static inline void roan_stream_changed_quietly(roan_call *call)
 {
     call->dirty++;

@@ -3,13 +3,14 @@
 #include "engine/cmd/stream.h"
 
 #include "base/macros.h"
+#include "engine/notify.h"
 
 #define COUNT_AHEAD_MAX 64 /* longer arrays are opened before their size is known */
 
 void roan_stream_event(roan_call *call, const roan_place *place, const char *event)
 {
-    call->dirty++;
-    roan_call_changed_event(call, place, ROAN_EVENT_STREAM, event);
+    roan_stream_changed_quietly(call);
+    roan_notify(call->lane, place->db, ROAN_EVENT_STREAM, event, place->name);
 }
 
 /* ---- arguments ---- */

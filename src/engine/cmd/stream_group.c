@@ -3,6 +3,7 @@
  * The reference has one function for all subcommands; the order of its checks (options, key, group, number of words) is
  * kept, since errors show it.
  */
+#include "engine/blocking.h"
 #include "engine/cmd/stream.h"
 #include "engine/command_keys.h"
 #include "engine/expire.h"
@@ -164,7 +165,9 @@ ROAN_SUBCOMMAND(xgroup, destroy, .arity = 4, .flags = ROAN_CMD_WRITE, .lock = RO
     if (group != NULL) {
         roan_stream_groups_take(&stream->groups, group);
         free_group(call, &place, group);
-        roan_stream_event(call, &place, "xgroup-destroy"); /* who waits with this group is told that it is gone */
+        roan_stream_event(call, &place, "xgroup-destroy");
+        if (roan_blocking_is_used(call->engine)) /* who waits with this group is told that it is gone */
+            roan_blocking_key_changed(call->lane, place.db->number, place.stripe, place.name);
     }
     roan_out_integer(call->out, group != NULL);
 }
