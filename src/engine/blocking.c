@@ -26,6 +26,7 @@ struct waiter_link {
     waiter_link *previous, *next;
     waiter_queue *queue; /* NULL: it is in none (any more) */
     roan_waiting *waiting;
+    _Atomic int64_t wrong_until_ms; /* the key holds another type until then, INT64_MAX: for good; 0: it does not */
     uint32_t stripe;
 };
 
@@ -64,6 +65,7 @@ struct roan_waiting {
     uint64_t session_id;
     roan_acl_user *user;
     size_t bytes;          /* of the allocation */
+    size_t first_key, key_step; /* the words of its links' keys */
     size_t argc, link_count;
     roan_slice *argv;
     waiter_link links[];
@@ -380,6 +382,8 @@ void roan_call_block_on_keys(roan_call *call, const roan_block *block)
     waiting->wakes_without_key = block->wakes_without_key;
     waiting->null_array = block->null_array;
     waiting->is_far = call->engine->lane_count > 1 && needs_other_stripes(call, block);
+    waiting->first_key = block->first_key;
+    waiting->key_step = block->key_step;
     waiting->link_count = block->key_count;
     for (size_t i = 0; i < block->key_count; i++) {
         roan_slice key = call->argv[block->first_key + i * block->key_step];
@@ -390,9 +394,15 @@ void roan_call_block_on_keys(roan_call *call, const roan_block *block)
     roan_call_block(call, block->timeout_ms, end_blocking);
 }
 
-bool roan_call_reaches(const roan_call *call, size_t index)
+bool roan_call_reaches(roan_call *call, size_t index)
 {
-    return call->retry == NULL || roan_stripe_is_held(call->lane, stripe_of(call->engine, call->argv[index]));
+    roan_waiting *waiting = call->retry;
+    if (waiting == NULL || roan_stripe_is_held(call->lane, stripe_of(call->engine, call->argv[index])))
+        return true;
+    waiter_link *link = &waiting->links[(index - waiting->first_key) / waiting->key_step];
+    if (call->now_ms < atomic_load_explicit(&link->wrong_until_ms, memory_order_acquire))
+        roan_call_wrong_type(call);
+    return false;
 }
 
 /* ---- getting ready ---- */
@@ -454,16 +464,28 @@ bool roan_blocking_needs_gate(const roan_engine *engine, const uint32_t *stripes
 
 /* ---- serving ---- */
 
-/* The key is there with the type that is waited for, or what happened to it wakes the waiter all the same. */
-static bool may_serve(roan_lane *lane, const waiter_queue *queue, const roan_waiting *waiting)
+/* Until when the entry, which has not expired, is of the wrong type. */
+static int64_t wrong_until_ms(const roan_entry *entry, roan_type type)
 {
+    if (entry->type == type)
+        return 0;
+    return entry->flags & ROAN_ENTRY_EXPIRES ? roan_entry_expiry(entry) : INT64_MAX;
+}
+
+/* The key is there with the type that is waited for, or what happened to it wakes the waiter all the same. What the key
+ * is now is noted in the link, for retries that do not reach it. */
+static bool may_serve(roan_lane *lane, const waiter_queue *queue, waiter_link *link)
+{
+    const roan_waiting *waiting = link->waiting;
     const roan_db *db = roan_engine_db_if_used(lane->engine, waiting->db);
     roan_slice key = roan_slice_make(queue->name + sizeof(uint32_t), queue->name_bytes - sizeof(uint32_t));
     uint64_t hash = roan_hash(&lane->engine->table_context.secret, key.data, key.bytes);
     roan_spot spot;
     const roan_entry *entry = roan_table_find(&db->tables[queue->stripe], hash, key, &spot);
-    bool is_there = entry != NULL && !roan_entry_is_expired(entry, lane->now_ms) && entry->type == waiting->type;
-    return is_there || waiting->wakes_without_key;
+    bool is_there = entry != NULL && !roan_entry_is_expired(entry, lane->now_ms);
+    atomic_store_explicit(&link->wrong_until_ms, is_there ? wrong_until_ms(entry, waiting->type) : 0,
+                          memory_order_release);
+    return (is_there && entry->type == waiting->type) || waiting->wakes_without_key;
 }
 
 /* Its user may have lost the right to it while it waited. */
@@ -575,9 +597,10 @@ static bool serve_directly(roan_lane *lane, roan_waiting *waiting)
 }
 
 /* Tries to serve one waiter; true when it is done with. */
-static bool serve_waiting(roan_lane *lane, const waiter_queue *queue, roan_waiting *waiting)
+static bool serve_waiting(roan_lane *lane, const waiter_queue *queue, waiter_link *link)
 {
-    if (!may_serve(lane, queue, waiting))
+    roan_waiting *waiting = link->waiting;
+    if (!may_serve(lane, queue, link))
         return atomic_load_explicit(&waiting->state, memory_order_relaxed) >= SERVED;
     if (!claim(waiting, SERVING))
         return true;
@@ -594,7 +617,7 @@ static void serve_queue(roan_lane *lane, waiter_queue *queue)
     for (waiter_link *link = queue->first, *next; link != NULL; link = next) {
         roan_waiting *waiting = link->waiting;
         atomic_fetch_add_explicit(&waiting->references, 1, memory_order_relaxed);
-        bool is_done = serve_waiting(lane, queue, waiting);
+        bool is_done = serve_waiting(lane, queue, link);
         next = link->next;
         if (is_done)
             link_out(lane->engine, link); /* it may have done so itself */

@@ -15,7 +15,8 @@
  * housekeeping.
  *
  * While it runs again a command sees only keys whose stripes are held (roan_call_reaches): the others are not ready,
- * or whoever made them so would have served it. A command that needs more than the keys it waits for (BLMOVE's
+ * or whoever made them so would have served it; that one of them holds another type by now was noted by who made it so.
+ * A command that needs more than the keys it waits for (BLMOVE's
  * destination) makes writers of its stripe run alone.
  */
 #pragma once
@@ -37,8 +38,9 @@ typedef struct roan_block {
  * answer of a timeout is given at once. During a retry it just goes on waiting. */
 void roan_call_block_on_keys(roan_call *call, const roan_block *block);
 
-/* The key in argv[index] may be looked at: always, except during a retry when its stripe is not held. */
-bool roan_call_reaches(const roan_call *call, size_t index);
+/* The key in argv[index], which is one of those waited for, may be looked at: always, except during a retry when its
+ * stripe is not held. An error was sent if it then is known to hold another type. */
+bool roan_call_reaches(roan_call *call, size_t index);
 
 /* A timeout in seconds, possibly fractional, or in milliseconds, as an argument; false after an error was sent. */
 bool roan_call_timeout(roan_call *call, size_t index, int64_t *ret_timeout_ms);

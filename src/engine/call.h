@@ -100,6 +100,8 @@ static inline void roan_call_read_ahead(roan_call *call, size_t i, size_t first,
 
 /* True when the key is absent or of the type; otherwise WRONGTYPE was sent. */
 bool roan_call_is_type(roan_call *call, const roan_place *place, roan_type type);
+/* Sends WRONGTYPE. */
+void roan_call_wrong_type(roan_call *call);
 
 /* ---- changing keys ---- */
 

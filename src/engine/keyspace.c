@@ -204,11 +204,16 @@ bool roan_call_find_name_read(roan_call *call, roan_slice name, roan_place *plac
     return note_read(call, place);
 }
 
+void roan_call_wrong_type(roan_call *call)
+{
+    roan_call_error(call, "WRONGTYPE Operation against a key holding the wrong kind of value");
+}
+
 bool roan_call_is_type(roan_call *call, const roan_place *place, roan_type type)
 {
     if (ROAN_LIKELY(place->entry == NULL || place->entry->type == type))
         return true;
-    roan_call_error(call, "WRONGTYPE Operation against a key holding the wrong kind of value");
+    roan_call_wrong_type(call);
     return false;
 }
 

@@ -11,8 +11,11 @@
 static bool find_first(roan_call *call, size_t first, size_t count, size_t *ret_index, roan_place *place)
 {
     for (size_t i = first; i < first + count; i++) {
-        if (!roan_call_reaches(call, i) || !roan_call_find_write(call, i, place))
+        if (!roan_call_reaches(call, i) || !roan_call_find_write(call, i, place)) {
+            if (call->has_failed)
+                return false;
             continue;
+        }
         *ret_index = i;
         return roan_call_is_type(call, place, ROAN_TYPE_LIST);
     }

@@ -164,6 +164,8 @@ static bool look_at(roan_call *call, const read_options *options, size_t i, sour
     size_t key_index = options->first_key + i;
     *from = (source){0};
     bool is_reached = roan_call_reaches(call, key_index);
+    if (call->has_failed)
+        return false;
     if (is_reached) {
         roan_call_find_read(call, key_index, &from->place);
         if (!roan_call_is_type(call, &from->place, ROAN_TYPE_STREAM))

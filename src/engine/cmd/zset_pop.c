@@ -61,9 +61,7 @@ static bool pop_from_first(roan_call *call, size_t first_key, size_t key_count, 
     for (size_t i = first_key; i < first_key + key_count; i++) {
         roan_place place;
         roan_value value;
-        if (!roan_call_reaches(call, i))
-            continue;
-        if (roan_zset_find_write(call, i, &place, &value)) {
+        if (roan_call_reaches(call, i) && roan_zset_find_write(call, i, &place, &value)) {
             give_effect(call, place.name, what, pop_from(call, &place, value, what));
             return true;
         }
