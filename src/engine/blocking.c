@@ -12,6 +12,7 @@
 #include "engine/acl.h"
 #include "engine/command_keys.h"
 #include "engine/effects.h"
+#include "engine/logs.h"
 #include "engine/pubsub.h"
 #include "engine/stats.h"
 #include "engine/tracking.h"
@@ -65,6 +66,8 @@ struct roan_waiting {
     uint64_t session_id;
     roan_acl_user *user;
     size_t bytes;          /* of the allocation */
+    size_t request_bytes, reply_bytes; /* for the command logs; the latter when it was served */
+    uint64_t served_ns;    /* that the retry took which served it */
     size_t first_key, key_step; /* the words of its links' keys */
     size_t argc, link_count;
     roan_slice *argv;
@@ -260,6 +263,30 @@ static bool claim(roan_waiting *waiting, uint32_t to)
     return true;
 }
 
+roan_waiting *roan_waiting_keep(roan_waiting *waiting)
+{
+    if (waiting != NULL)
+        atomic_fetch_add_explicit(&waiting->references, 1, memory_order_relaxed);
+    return waiting;
+}
+
+uint64_t roan_waiting_served_ns(const roan_waiting *waiting)
+{
+    return waiting->served_ns;
+}
+
+void roan_waiting_log(roan_waiting *waiting, roan_session *session, uint64_t ns, size_t reply_bytes)
+{
+    roan_call call = {.engine = session->lane->engine,
+                      .lane = session->lane,
+                      .session = session,
+                      .command = session->last_command,
+                      .argv = waiting->argv,
+                      .argc = waiting->argc};
+    roan_logs_note(&call, ns, waiting->request_bytes, waiting->reply_bytes + reply_bytes);
+    drop_reference(waiting);
+}
+
 bool roan_waiting_is_refused(const roan_waiting *waiting)
 {
     return waiting->is_refused;
@@ -382,6 +409,7 @@ void roan_call_block_on_keys(roan_call *call, const roan_block *block)
     waiting->wakes_without_key = block->wakes_without_key;
     waiting->null_array = block->null_array;
     waiting->is_far = call->engine->lane_count > 1 && needs_other_stripes(call, block);
+    waiting->request_bytes = call->request->bytes;
     waiting->first_key = block->first_key;
     waiting->key_step = block->key_step;
     waiting->link_count = block->key_count;
@@ -518,12 +546,16 @@ static bool run_again(roan_lane *lane, roan_session *session, roan_waiting *wait
         .retry = waiting,
     };
     roan_talk talk;
+    uint64_t ticks = roan_clock_ticks(lane->engine->clock);
+    size_t out_bytes_before = roan_out_bytes(&session->out);
     roan_talk_begin(session, &talk);
     waiting->is_refused = refuse_again(&call);
     if (!waiting->is_refused) {
         call.command->body(&call);
         roan_tracking_note_reads(&call);
     }
+    waiting->reply_bytes = roan_out_bytes(&session->out) - out_bytes_before;
+    waiting->served_ns = roan_clock_ticks_to_ns(lane->engine->clock, roan_clock_ticks(lane->engine->clock) - ticks);
     roan_talk_end(session, &talk);
     roan_effects_collect(&call);
     roan_effects_hand_over(lane);

@@ -77,6 +77,12 @@ bool roan_blocking_needs_gate(const roan_engine *engine, const uint32_t *stripes
 bool roan_waiting_end(roan_waiting *waiting);
 /* What ended the waiting was that its user has no right to the command any more. */
 bool roan_waiting_is_refused(const roan_waiting *waiting);
+/* For what follows the end of the waiting, which has let go of it by then (NULL is kept as it is): how long the retry took
+ * that served it; and, which ends the keeping, the command logs. `ns` is the command's time, `reply_bytes` are those that
+ * no retry has written. */
+roan_waiting *roan_waiting_keep(roan_waiting *waiting);
+uint64_t roan_waiting_served_ns(const roan_waiting *waiting);
+void roan_waiting_log(roan_waiting *waiting, roan_session *session, uint64_t ns, size_t reply_bytes);
 /* Its session acts for this user now. The gate is shut. */
 void roan_waiting_set_user(roan_waiting *waiting, roan_acl_user *user);
 /* The session lets go of it. */

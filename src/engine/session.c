@@ -183,14 +183,14 @@ void roan_session_block(roan_session *session, int64_t deadline_us, roan_unblock
         timer_add(session);
 }
 
-/* The command that has waited was executed. */
-static void count_command(roan_session *session, roan_unblock_reason reason)
+/* The command that has waited was executed; its own time is what it took before and after that. */
+static void count_command(roan_session *session, roan_unblock_reason reason, uint64_t ns)
 {
     roan_lane *lane = session->lane;
     unsigned id = session->last_command->id;
     session->commands++;
     lane->stats->commands++;
-    roan_stats_record_call(lane->stats, id, session->blocked_ns, lane->engine->config.latency_tracking);
+    roan_stats_record_call(lane->stats, id, ns, lane->engine->config.latency_tracking);
     lane->stats->commands_by_id[id].failed += reason == ROAN_UNBLOCK_ERROR;
 }
 
@@ -203,11 +203,18 @@ void roan_session_unblock(roan_session *session, roan_unblock_reason reason)
         return;
     size_t out_bytes_before = roan_out_bytes(&session->out);
     bool was_refused = session->waiting != NULL && roan_waiting_is_refused(session->waiting);
+    bool is_counted = reason != ROAN_UNBLOCK_CLOSED && !was_refused;
+    roan_waiting *waiting = is_counted ? roan_waiting_keep(session->waiting) : NULL;
+    uint64_t ns = session->blocked_ns;
+    if (waiting != NULL && reason == ROAN_UNBLOCK_SERVED)
+        ns += roan_waiting_served_ns(waiting);
     session->is_blocked = false;
     session->lane->blocked_count--;
     session->on_unblock(session, reason);
-    if (reason != ROAN_UNBLOCK_CLOSED && !was_refused)
-        count_command(session, reason);
+    if (is_counted)
+        count_command(session, reason, ns);
+    if (waiting != NULL)
+        roan_waiting_log(waiting, session, ns, roan_out_bytes(&session->out) - out_bytes_before);
     session->caching_given = false;
     if (session->reply_mode != ROAN_REPLY_ON) { /* CLIENT REPLY: only OFF, or SKIP of the command that ends here */
         roan_out_rollback(&session->out, out_bytes_before);
