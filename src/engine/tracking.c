@@ -13,6 +13,7 @@
 #include "base/macros.h"
 #include "engine/broadcast.h"
 #include "engine/command_keys.h"
+#include "engine/evict.h"
 #include "engine/pubsub.h"
 
 #define LIMIT_EFFORT 100 /* keys forgotten at a time, and as many more each time that was not enough */
@@ -544,23 +545,40 @@ void roan_tracking_hold_end(roan_lane *lane)
     lane->tracking_hold = NULL;
 }
 
-static void clear_tables(roan_engine *engine)
+/* `taken`: tables, not yet initialised, that get the keys of each stripe; NULL: they are freed. */
+static void clear_tables(roan_engine *engine, roan_table *taken)
 {
     for (unsigned i = 0; i < engine->stripe_count; i++) {
         roan_stripe *stripe = &engine->stripes[i];
+        if (taken != NULL)
+            roan_table_init(&taken[i], &engine->tracked_context);
         if (atomic_load_explicit(&stripe->tracked_keys, memory_order_relaxed) == 0)
             continue;
-        roan_table_clear(&stripe->tracked->keys);
+        if (taken != NULL)
+            roan_table_move(&taken[i], &stripe->tracked->keys);
+        else
+            roan_table_clear(&stripe->tracked->keys);
         stripe->tracked->items = 0;
         count_keys(engine, stripe);
     }
 }
 
-void roan_tracking_flushed(roan_engine *engine)
+static void clear_tables_later(roan_engine *engine)
+{
+    roan_table *tables = roan_alloc_aligned(ROAN_CACHE_LINE, engine->stripe_count * sizeof *tables);
+    clear_tables(engine, tables);
+    engine->host.free_tables_later(engine->host.context, tables, engine->stripe_count);
+}
+
+void roan_tracking_flushed(roan_engine *engine, bool is_async)
 {
     if (!engine->tracking_is_used)
         return;
-    clear_tables(engine);
+    if (is_async && engine->host.free_tables_later != NULL &&
+        atomic_load_explicit(&engine->tracked_keys, memory_order_relaxed) > ROAN_LAZY_EFFORT_MIN)
+        clear_tables_later(engine);
+    else
+        clear_tables(engine, NULL);
     for (roan_session *s = roan_sessions_first(engine); s != NULL; s = roan_sessions_next(s))
         if (roan_tracking_of(s) != NULL)
             roan_tracker_deliver(roan_tracker_delivery_lane(s->tracker), s->tracker, roan_slice_make("", 0));

@@ -83,8 +83,9 @@ void roan_tracking_command_ended(roan_session *session, const roan_command *comm
 /* A key was changed, by the session of that id (0: by nobody's command). Its stripe is held. */
 void roan_tracking_changed(roan_lane *lane, uint64_t changer, roan_slice name, uint64_t hash, uint32_t stripe);
 
-/* Databases were emptied: everybody who tracks is told to forget all. The gate is shut. */
-void roan_tracking_flushed(roan_engine *engine);
+/* Databases were emptied: everybody who tracks is told to forget all. is_async: what was recorded is freed in the
+ * background if it is much. The gate is shut. */
+void roan_tracking_flushed(roan_engine *engine, bool is_async);
 
 /* While there are more recorded keys than tracking-table-max-keys allows, forgets some, as if they had changed. Inside
  * the gate, holding no stripe. */

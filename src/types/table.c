@@ -434,6 +434,14 @@ void roan_table_init(roan_table *table, const roan_table_context *context)
     publish_view(table, &table->single, 0);
 }
 
+void roan_table_move(roan_table *to, roan_table *from)
+{
+    memcpy(to, from, sizeof *to);
+    if (depth_of(from) == 0)
+        publish_view(to, &to->single, 0);
+    roan_table_init(from, to->context);
+}
+
 roan_arena *roan_table_arena(roan_table *table)
 {
     if (ROAN_UNLIKELY(table->arena == NULL) && table->count >= ARENA_ENTRIES_MIN)

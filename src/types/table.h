@@ -83,6 +83,9 @@ roan_arena *roan_table_arena(roan_table *table);
 /* Frees everything, items included. The table is empty and usable again. */
 void roan_table_clear(roan_table *table);
 
+/* The contents of `from`, which is empty and usable again, become those of `to`, whose own are none: it needs no init. */
+void roan_table_move(roan_table *to, roan_table *from);
+
 /* Lays the table out for about so many items in all. Worth it before many are added in the order of the hash (those of
  * another table), which otherwise crowd the places that are there. What is too much stays unused, what is too little
  * grows. */

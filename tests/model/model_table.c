@@ -462,6 +462,38 @@ static void a_table_that_is_laid_out_is_the_same_table(void **state)
     }
 }
 
+/* There and back again; where it has been nothing is left, and it can be used. */
+static void a_table_that_moves_is_the_same_table(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {0, 1, 20, 3000, KEYS_MAX / 4};
+    for (size_t round = 0; round < ROAN_COUNT_OF(counts); round++) {
+        model m;
+        roan_table elsewhere;
+        model_init(&m, KEYS_MAX / 4, 0);
+        for (size_t i = 0; i < counts[round]; i++)
+            put(&m, &m.keys[i]);
+        uint64_t count = m.table.count;
+        roan_table_move(&elsewhere, &m.table);
+        assert_int_equal(m.table.count, 0);
+        assert_int_equal(elsewhere.count, count);
+        roan_table_check(&m.table);
+        roan_table_check(&elsewhere);
+        roan_table_clear(&m.table);
+        roan_table_move(&m.table, &elsewhere);
+        roan_table_check(&elsewhere);
+        for (size_t i = 0; i < m.key_count; i++) {
+            put(&m, &m.keys[i]);
+            if (i % 1000 == 0)
+                roan_table_check(&m.table);
+        }
+        scan_on(&m);
+        while (m.is_scanning)
+            scan_on(&m);
+        model_done(&m);
+    }
+}
+
 int main(int argc, char **argv)
 {
     seed = argc > 1 ? strtoull(argv[1], NULL, 0) : roan_random_entropy() | 1;
@@ -474,6 +506,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(random_entries_are_uniform),
         cmocka_unit_test(a_scan_survives_growth_and_shrinking),
         cmocka_unit_test(a_table_that_is_laid_out_is_the_same_table),
+        cmocka_unit_test(a_table_that_moves_is_the_same_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,7 +179,7 @@ ROAN_COMMAND(flushdb, .arity = -1, .flags = ROAN_CMD_WRITE,
         return;
     call->dirty += roan_db_clear(call->engine, call->db, is_async);
     roan_call_db_changed(call, call->db);
-    roan_tracking_flushed(call->engine);
+    roan_tracking_flushed(call->engine, is_async);
     roan_call_force_effect(call);
     roan_out_ok(call->out);
 }
@@ -203,7 +203,7 @@ ROAN_COMMAND(flushall, .arity = -1, .flags = ROAN_CMD_WRITE,
         call->dirty += roan_db_clear(call->engine, db, is_async);
         roan_call_db_changed(call, db);
     }
-    roan_tracking_flushed(call->engine);
+    roan_tracking_flushed(call->engine, is_async);
     roan_call_force_effect(call);
     roan_out_ok(call->out);
 }
