@@ -8,7 +8,7 @@
  * holds the stripes it has touched (it waits for them while it holds others, which nobody else does, so that this
  * ends) and, when a command of it must be alone, shuts the gate itself. Who finds a script running gives up and
  * parks; the end of the turn wakes it. While a script that overruns lets its lane serve others (engine/script),
- * commands that must be alone may have the gate although the turn is the script's: then they are none that touch keys.
+ * commands that must be alone may have the gate although the turn is the script's: then they are none that change keys.
  *
  * Stripe: a lock for the keys whose cluster slot has the stripe's low bits. Nobody waits long for one: try, spin for
  * about a microsecond, then give everything back and park the session; the holder's release sends the lanes that
@@ -62,6 +62,7 @@ typedef struct roan_gate {
  *
  *     free <--> gate                              somebody shuts the gate
  *     free <--> script <--> script-yields <--> gate-in-script
+ *     gate <--> script                            an EXEC with a script in it that overruns
  *
  * A script that yields stands still while somebody has the gate. */
 enum { ROAN_TURN_FREE, ROAN_TURN_GATE, ROAN_TURN_SCRIPT, ROAN_TURN_SCRIPT_YIELDS, ROAN_TURN_GATE_IN_SCRIPT };
