@@ -9,7 +9,8 @@ model that does them one after the other.
     explain(operations) -> Verdict
 
 The search is Wing and Gong's: take an operation that may come next and whose answer fits, go on, go back when stuck. What
-was reached once (how far each client is, and the state) is not tried again. New values in each write keep it short.
+was reached once (how far each client is, and the state) is not tried again. New values in each write keep it short: where
+one is gone that somebody is still to be answered, the search goes back at once.
 
 Kinds: "do" (one command), "exec" (several at once; the answer is their list, or None: a watched key was changed),
 "watch" and "unwatch". A command is a tuple: a name, then bytes.
@@ -20,8 +21,9 @@ import collections
 Operation = collections.namedtuple("Operation", "client sent answered kind commands answer")
 Verdict = collections.namedtuple("Verdict", "is_right steps stuck")  # is_right None: it took too many steps
 
-STEPS_MAX = 20000
+STEPS_MAX = 100000  # a few seconds
 OK = b"OK"
+COMPUTING = {"INCRBY", "APPEND"}  # what they write is made of their words and of what was there
 READS = {"GET", "MGET", "EXISTS", "LRANGE", "SMEMBERS"}
 TELLING = {"GETDEL", "MSETNX", "DEL", "RENAMENX", "COPY", "LPOP", "LMOVE", "BLMOVE", "BLPOP", "SADD", "SMOVE"}  # 0, None
 
@@ -246,12 +248,51 @@ def successors(lines, places, state):
     return found, heads
 
 
+def words_in(value):
+    """All byte strings in an answer."""
+    if isinstance(value, bytes):
+        yield value
+    elif isinstance(value, (list, tuple, frozenset)):
+        for part in value:
+            yield from words_in(part)
+
+
+class Losses:
+    """What can be said of values that were written by one operation only: once they are nowhere they stay so."""
+
+    def __init__(self, lines):
+        self.writers = {}  # value: (line, place), or None when there are several
+        for at, line in enumerate(lines):
+            for place, operation in enumerate(line):
+                for value in {word for command in operation.commands if command[0] not in COMPUTING
+                              for word in command[2:] if b":" not in word}:
+                    self.writers[value] = None if value in self.writers else (at, place)
+        self.needs = []    # by line and place: the values that the answers from there on show
+        for line in lines:
+            needs = [frozenset()]
+            for operation in reversed(line):
+                shown = {word for word in words_in(operation.answer) if self.writers.get(word) is not None}
+                needs.append(needs[-1] | shown)
+            self.needs.append(needs[::-1])
+
+    def is_lost(self, places, state):
+        """Somebody is still to see a value that was written and is gone."""
+        there = {word for _, value in state[0] for word in words_in(value)}
+        for needs, place in zip(self.needs, places):
+            for value in needs[place] - there:
+                line, written_at = self.writers[value]
+                if written_at < places[line]:
+                    return True
+        return False
+
+
 def explain(operations, steps_max=STEPS_MAX):
     """Looks for an order. `stuck` is what could be done at most, for the report."""
     by_client = collections.defaultdict(list)
     for operation in operations:
         by_client[operation.client].append(operation)
     lines = list(by_client.values())
+    losses = Losses(lines)
     stack = [iter([((0,) * len(lines), (frozenset(), frozenset()))])]
     seen, steps, best, stuck = set(), 0, -1, None
     while stack:
@@ -259,7 +300,7 @@ def explain(operations, steps_max=STEPS_MAX):
         if node is None:
             stack.pop()
             continue
-        if node in seen:
+        if node in seen or losses.is_lost(*node):
             continue
         seen.add(node)
         steps += 1
