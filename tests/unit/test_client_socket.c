@@ -107,6 +107,41 @@ int connect(int fd, const struct sockaddr *address, socklen_t bytes)
     return real(fd, address, bytes);
 }
 
+/* --- system calls ------------------------------------------------------------------------------------------------- */
+
+static int counted_fd = -1;
+static unsigned counted_calls;
+
+static void *count_call(int fd, const char *name)
+{
+    counted_calls += fd >= 0 && fd == counted_fd;
+    return dlsym(RTLD_NEXT, name);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    typedef ssize_t (*sendmsg_fn)(int, const struct msghdr *, int);
+    return ((sendmsg_fn)(uintptr_t)count_call(fd, "sendmsg"))(fd, message, flags);
+}
+
+ssize_t recv(int fd, void *data, size_t bytes, int flags)
+{
+    typedef ssize_t (*recv_fn)(int, void *, size_t, int);
+    return ((recv_fn)(uintptr_t)count_call(fd, "recv"))(fd, data, bytes, flags);
+}
+
+int setsockopt(int fd, int level, int option, const void *value, socklen_t bytes)
+{
+    typedef int (*setsockopt_fn)(int, int, int, const void *, socklen_t);
+    return ((setsockopt_fn)(uintptr_t)count_call(fd, "setsockopt"))(fd, level, option, value, bytes);
+}
+
+int ppoll(struct pollfd *items, nfds_t count, const struct timespec *wait, const sigset_t *mask)
+{
+    typedef int (*ppoll_fn)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
+    return ((ppoll_fn)(uintptr_t)count_call(counted_fd, "ppoll"))(items, count, wait, mask);
+}
+
 /* --- helpers ------------------------------------------------------------------------------------------------------ */
 
 static unsigned count_fds(void)
@@ -636,6 +671,44 @@ static void test_receive_waits_as_long_as_told(void **state)
     close_pair(&p);
 }
 
+static void exchange(pair *p, unsigned rounds, int64_t wait_us)
+{
+    char data[8];
+    for (unsigned i = 0; i < rounds; i++) {
+        send_text(p->stream, "PING");
+        assert_int_equal(read(p->far, data, sizeof data), 4);
+        assert_int_equal(write(p->far, "PONG", 4), 4);
+        assert_int_equal(transport->receive(p->stream, data, sizeof data, wait_us), 4);
+    }
+}
+
+static void test_a_command_costs_two_system_calls(void **state)
+{
+    (void)state;
+    pair p = open_pair();
+    counted_fd = transport->fd(p.stream);
+    const int64_t waits_us[] = {5000000, -1, 100000, 50000, 49000, 5000000};
+    const unsigned expected_sets[] = {1, 0, 1, 1, 0, 0}; /* SO_RCVTIMEO: 100, -, 64, 32, -, - ms */
+    for (size_t i = 0; i < ROAN_COUNT_OF(waits_us); i++) {
+        counted_calls = 0;
+        exchange(&p, 50, waits_us[i]);
+        assert_int_equal(counted_calls, 50 * 2 + expected_sets[i]);
+    }
+    counted_calls = 0;
+    exchange(&p, 50, 0);
+    assert_int_equal(counted_calls, 50 * 2);
+    counted_calls = 0;
+    exchange(&p, 50, 5000);
+    assert_int_equal(counted_calls, 50 * 3);
+
+    char data[8]; /* a sleep in vain raises the step again: 32 and 100 ms, not 32 and 32 and so on */
+    counted_calls = 0;
+    assert_int_equal(transport->receive(p.stream, data, sizeof data, 600000), -EAGAIN);
+    assert_true(counted_calls <= 16); /* 19 sleeps of 32 ms */
+    counted_fd = -1;
+    close_pair(&p);
+}
+
 typedef struct delayed {
     int fd;
     roan_stream *stream; /* to interrupt instead of writing */
@@ -839,6 +912,7 @@ int main(void)
         TEST(test_a_busy_unix_listener_is_waited_for),
         TEST(test_bad_endpoints_are_refused_at_once),
         TEST(test_receive_waits_as_long_as_told),
+        TEST(test_a_command_costs_two_system_calls),
         TEST(test_receive_wakes_when_bytes_come),
         TEST(test_interrupt_ends_receive_and_wait),
         TEST(test_a_signal_ends_a_wait_early),
