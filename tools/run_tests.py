@@ -3,9 +3,9 @@
 
     tools/run_tests.py BUILD [--only SUITE,...] [--skip SUITE,...] [--program PATH]
 
-First meson's own suites (unit, model, fuzz, check), then the Python suites of SCRIPTS against BUILD/roan (or
---program). What a test program counts by itself is used (a line `N passed, N failed, N skipped`, or cmocka's), so the
-sum counts promises, not programs; a program that says nothing counts as one. Skipped means exit code 77.
+First meson's own suites (unit, model, sim, client, fuzz, check), then the Python suites of SCRIPTS against BUILD/roan
+(or --program). What a test program counts by itself is used (a line `N passed, N failed, N skipped`, or cmocka's), so
+the sum counts promises, not programs; a program that says nothing counts as one. Skipped means exit code 77.
 """
 
 import argparse
