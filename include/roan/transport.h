@@ -37,7 +37,7 @@ typedef struct roan_stream {
 typedef enum roan_progress { ROAN_PROGRESS_OPENING, ROAN_PROGRESS_OPEN, ROAN_PROGRESS_FAILED } roan_progress;
 
 typedef struct roan_wait_item {
-    roan_stream *stream;
+    roan_stream *stream; /* NULL: nothing to wait for here, never ready */
     bool want_receive, want_send; /* while opening both are ignored: it is ready when progress() has something to do */
     bool is_ready;                /* set by wait(): something can be received or sent, or it ended */
 } roan_wait_item;

@@ -434,8 +434,8 @@ static ssize_t scripted_send(roan_stream *stream, const struct iovec *iov, unsig
 static bool is_ready(const roan_wait_item *item)
 {
     const roan_peer *peer = peer_of(item->stream);
-    if (peer->state != ROAN_PEER_OPEN)
-        return peer->state == ROAN_PEER_FAILED;
+    if (peer == NULL || peer->state != ROAN_PEER_OPEN)
+        return peer != NULL && peer->state == ROAN_PEER_FAILED;
     if (peer->broken_errno != 0 || !peer->is_told_open)
         return true;
     if (item->want_receive && (peer->arrived.first != NULL || peer->has_ended))
@@ -457,7 +457,7 @@ static bool take_interrupts(const roan_wait_item *items, unsigned count)
 {
     bool is_any = false;
     for (unsigned i = 0; i < count; i++)
-        is_any |= take_interrupt(peer_of(items[i].stream));
+        is_any |= items[i].stream != NULL && take_interrupt(peer_of(items[i].stream));
     return is_any;
 }
 

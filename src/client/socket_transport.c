@@ -235,7 +235,9 @@ static void fill_polled(struct pollfd *polled, const roan_wait_item *items, unsi
     for (unsigned i = 0; i < count; i++) {
         const socket_stream *s = stream_of(items[i].stream);
         short wanted = (short)((items[i].want_receive ? POLLIN : 0) | (items[i].want_send ? POLLOUT : 0));
-        polled[i] = (struct pollfd){.fd = socket_fd(items[i].stream), .events = s->race != NULL ? POLLIN : wanted};
+        polled[i] = (struct pollfd){.fd = -1};
+        if (s != NULL)
+            polled[i] = (struct pollfd){.fd = socket_fd(items[i].stream), .events = s->race != NULL ? POLLIN : wanted};
     }
 }
 
@@ -253,7 +255,7 @@ static bool take_interrupts(roan_wait_item *items, unsigned count)
 {
     bool is_any = false;
     for (unsigned i = 0; i < count; i++)
-        is_any |= take_interrupt(stream_of(items[i].stream));
+        is_any |= items[i].stream != NULL && take_interrupt(stream_of(items[i].stream));
     return is_any;
 }
 
@@ -293,9 +295,11 @@ static unsigned socket_wait(void *state, roan_wait_item *items, unsigned count, 
     struct pollfd *many = roan_try_alloc(bytes);
     if (many == NULL) { /* then the others are called ready: trying them is correct, only not cheap */
         unsigned ready = wait_polled(few, items, POLL_ITEMS_MAX, wake_fd, wait_us == 0 ? 0 : 1000);
-        for (unsigned i = POLL_ITEMS_MAX; i < count; i++)
-            items[i].is_ready = true;
-        return ready + count - POLL_ITEMS_MAX;
+        for (unsigned i = POLL_ITEMS_MAX; i < count; i++) {
+            items[i].is_ready = items[i].stream != NULL;
+            ready += items[i].is_ready;
+        }
+        return ready;
     }
     unsigned ready = wait_polled(many, items, count, wake_fd, wait_us);
     roan_free(many, bytes);

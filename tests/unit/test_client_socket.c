@@ -869,6 +869,9 @@ static void test_wait_minds_many_streams_and_the_wake_descriptor(void **state)
     for (unsigned i = 0; i < STREAMS; i++)
         assert_int_equal(items[i].is_ready, i == 3 || i == 69);
     items[3].want_receive = items[69].want_receive = false;
+    roan_wait_item nothing = {.want_receive = true, .want_send = true, .is_ready = true};
+    assert_int_equal(transport->wait(NULL, &nothing, 1, -1, 100), 0);
+    assert_false(nothing.is_ready);
 
     int wake = eventfd(1, EFD_CLOEXEC);
     assert_int_equal(transport->wait(NULL, items, STREAMS, wake, -1), 0);
