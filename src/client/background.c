@@ -43,6 +43,7 @@ roan_status roan_background_init(roan *client, roan_error *reterr)
     bool is_loop = client->settings->options.drive == ROAN_DRIVE_LOOP;
 
     ROAN_ASSERT(pthread_mutex_init(&background->lock, NULL) == 0);
+    ROAN_ASSERT(pthread_mutex_init(&background->round_lock, NULL) == 0);
     background->epoll_fd = background->timer_fd = -1;
     atomic_store(&background->is_asleep, is_loop);
     background->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -80,6 +81,7 @@ void roan_background_done(roan *client)
     background->items = NULL;
     background->visits = NULL;
     pthread_mutex_destroy(&background->lock);
+    pthread_mutex_destroy(&background->round_lock);
 }
 
 static void add_counters(roan_counters *sum, const roan_counters *more)
@@ -293,7 +295,7 @@ static int64_t sleep_us(const roan *client, int64_t due_us, int64_t wait_us)
     return wait_us < 0 ? left_us : ROAN_MIN(left_us, wait_us);
 }
 
-void roan_background_round(roan *client, int64_t wait_us)
+static void go_round(roan *client, int64_t wait_us)
 {
     roan_background *background = &client->background;
     size_t count;
@@ -329,6 +331,15 @@ void roan_background_round(roan *client, int64_t wait_us)
     atomic_store(&background->is_asleep, true); /* until the next roan_turn() */
     if (atomic_exchange(&background->is_notified, false))
         roan_background_notify(background);
+}
+
+bool roan_background_round(roan *client, int64_t wait_us)
+{
+    if (pthread_mutex_trylock(&client->background.round_lock) != 0)
+        return false;
+    go_round(client, wait_us);
+    pthread_mutex_unlock(&client->background.round_lock);
+    return true;
 }
 
 /* ---- the program's loop ---- */
@@ -394,7 +405,7 @@ static void *run(void *argument)
     roan *client = argument;
 
     while (!atomic_load(&client->background.is_stopping))
-        roan_background_round(client, -1);
+        ROAN_IGNORE(roan_background_round(client, -1));
     return NULL;
 }
 
@@ -466,4 +477,5 @@ void roan_background_forget(roan *client)
     background->visits_max = 0;
     background->links = NULL;
     ROAN_ASSERT(pthread_mutex_init(&background->lock, NULL) == 0);
+    ROAN_ASSERT(pthread_mutex_init(&background->round_lock, NULL) == 0);
 }

@@ -11,6 +11,7 @@
 typedef struct roan_background {
     pthread_mutex_t lock; /* of `links`, the thread's life */
     roan_link *links;     /* of the handle, by `next` */
+    pthread_mutex_t round_lock; /* of whoever does a round */
     struct roan_visit *visits; /* links of one round */
     roan_wait_item *items;     /* what it waits for */
     size_t visits_max;
@@ -44,8 +45,8 @@ void roan_background_notify(roan_background *background);
 /* Makes sure that somebody does rounds: starts the thread (AUTO, THREAD) or notifies the loop. */
 void roan_background_wake(roan *client);
 
-/* One round that waits at most wait_us (-1: for ever). */
-void roan_background_round(roan *client, int64_t wait_us);
+/* One round that waits at most wait_us (-1: for ever). False: another thread is in one. */
+bool roan_background_round(roan *client, int64_t wait_us);
 
 /* LOOP: makes the program's descriptor tell of everything that the next round waits for. */
 void roan_background_watch(roan *client);

@@ -290,7 +290,8 @@ roan_status roan_turn(roan *client, int wait_ms)
     if (roan_is_in_callback() || client->settings->options.drive != ROAN_DRIVE_LOOP)
         return roan_fail(ROAN_E_USAGE, "roan_turn() is for handles with drive=loop, and not from a callback");
     roan_handle_check_fork(client);
-    roan_background_round(client, wait_ms < 0 ? -1 : (int64_t)wait_ms * 1000);
+    if (!roan_background_round(client, wait_ms < 0 ? -1 : (int64_t)wait_ms * 1000))
+        return roan_fail(ROAN_E_USAGE, "another thread is inside of roan_turn()");
     roan_background_watch(client);
     return ROAN_OK;
 }
