@@ -24,10 +24,10 @@
 #include <unistd.h>
 
 #define KEEPALIVE_PROBES 3
-#define PORT_BYTES_MAX 12
-#define PORT_MAX 65535
-#define USEC_MAX 1000000
-#define SEC_MAX ((LONG_MAX - 999) / 1000)
+#define PORT_BYTES_MAX   12
+#define PORT_MAX         65535
+#define USEC_MAX         1000000
+#define SEC_MAX          ((LONG_MAX - 999) / 1000)
 
 /* ---- small things ------------------------------------------------------------------------------------------------ */
 
@@ -213,8 +213,8 @@ static int finish_tcp(redisContext *context)
         return REDIS_ERR;
     if (set_number(context, IPPROTO_TCP, TCP_NODELAY, 1) < 0)
         return fail_and_close(context, "setsockopt(TCP_NODELAY)");
-    if (context->flags & REDIS_BLOCK)
-        context->flags |= REDIS_CONNECTED;
+    /* hiredis sets it when connecting has only begun, too; async.c knows better. */
+    context->flags |= REDIS_CONNECTED;
     return REDIS_OK;
 }
 
@@ -307,8 +307,7 @@ static int connect_unix_socket(redisContext *context, const struct sockaddr_un *
     bool is_blocking = context->flags & REDIS_BLOCK;
     int result;
 
-    if (is_blocking && context->connect_timeout != NULL &&
-        bound_connect(context, context->connect_timeout) != REDIS_OK)
+    if (is_blocking && context->connect_timeout != NULL && bound_connect(context, context->connect_timeout) != REDIS_OK)
         return REDIS_ERR;
     if (!is_blocking && set_blocking(context, false) != REDIS_OK)
         return REDIS_ERR;
@@ -320,9 +319,7 @@ static int connect_unix_socket(redisContext *context, const struct sockaddr_un *
             errno = ETIMEDOUT;
         return fail_and_close(context, NULL);
     }
-    if (!is_blocking)
-        return REDIS_OK;
-    if (context->connect_timeout != NULL && bound_connect(context, NULL) != REDIS_OK)
+    if (is_blocking && context->connect_timeout != NULL && bound_connect(context, NULL) != REDIS_OK)
         return REDIS_ERR;
     context->flags |= REDIS_CONNECTED;
     return REDIS_OK;

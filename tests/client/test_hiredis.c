@@ -478,6 +478,72 @@ static void test_pushes_between_replies(void **state)
     redisFree(c);
 }
 
+/* ---- out of memory ----------------------------------------------------------------------------------------------- */
+
+static long calls_left;
+
+static void *failing_malloc(size_t bytes)
+{
+    return calls_left-- > 0 ? malloc(bytes) : NULL;
+}
+
+static void *failing_calloc(size_t count, size_t bytes)
+{
+    return calls_left-- > 0 ? calloc(count, bytes) : NULL;
+}
+
+static void *failing_realloc(void *memory, size_t bytes)
+{
+    return calls_left-- > 0 ? realloc(memory, bytes) : NULL;
+}
+
+static char *failing_strdup(const char *text)
+{
+    return calls_left-- > 0 ? strdup(text) : NULL;
+}
+
+/* True: nothing failed. */
+static bool talk_with_little_memory(void)
+{
+    struct timeval timeout = {.tv_sec = 5};
+    redisOptions options = {.connect_timeout = &timeout, .command_timeout = &timeout};
+    redisReply *replies[3] = {NULL};
+    redisContext *c;
+    bool is_whole;
+
+    REDIS_OPTIONS_SET_TCP(&options, "127.0.0.1", at.port);
+    options.endpoint.tcp.source_addr = "127.0.0.1";
+    c = redisConnectWithOptions(&options);
+    if (c == NULL)
+        return false;
+    replies[0] = redisCommand(c, "MSET %s %b k2 %d", "k", "one", (size_t)3, 2);
+    if (c->err == 0 && redisReconnect(c) == REDIS_OK)
+        replies[1] = redisCommand(c, "MGET k k2");
+    if (c->err == 0)
+        replies[2] = redisCommandArgv(c, 1, (const char *[]){"PING"}, NULL);
+    is_whole = replies[2] != NULL;
+    assert_int_equal(c->err, is_whole ? 0 : REDIS_ERR_OOM);
+    for (int i = 0; i < 3; i++)
+        freeReplyObject(replies[i]);
+    redisFree(c);
+    return is_whole;
+}
+
+static void test_running_out_of_memory_anywhere(void **state)
+{
+    hiredisAllocFuncs functions = {failing_malloc, failing_calloc, failing_realloc, failing_strdup, free};
+    bool is_whole = false;
+
+    (void)state;
+    hiredisSetAllocators(&functions);
+    for (long calls = 0; !is_whole; calls++) {
+        calls_left = calls;
+        is_whole = talk_with_little_memory();
+        assert_true(calls < 500);
+    }
+    hiredisResetAllocators();
+}
+
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 static void *count_up(void *argument)
@@ -668,6 +734,7 @@ static int run_all(const char *name)
         cmocka_unit_test_setup(test_a_non_blocking_context_by_hand, flush),
         cmocka_unit_test_setup(test_a_blocking_subscriber, flush),
         cmocka_unit_test_setup(test_pushes_between_replies, flush),
+        cmocka_unit_test_setup(test_running_out_of_memory_anywhere, flush),
         cmocka_unit_test_setup(test_a_context_per_thread, flush),
         cmocka_unit_test_setup(test_async_commands, flush),
         cmocka_unit_test_setup(test_async_subscriptions, flush),

@@ -85,7 +85,7 @@ static void on_reply_disconnect(redisAsyncContext *from, void *reply, void *priv
 static void on_reply_send(redisAsyncContext *from, void *reply, void *privdata)
 {
     on_reply(from, reply, privdata);
-    note(redisAsyncCommand(from, on_reply, (void *)(uintptr_t)"again", "AGAIN") == REDIS_OK ? "sent;" : "refused;");
+    note(redisAsyncCommand(from, on_reply, (void *)(uintptr_t) "again", "AGAIN") == REDIS_OK ? "sent;" : "refused;");
 }
 
 static void on_reply_keep(redisAsyncContext *from, void *reply, void *privdata)
@@ -96,7 +96,7 @@ static void on_reply_keep(redisAsyncContext *from, void *reply, void *privdata)
 
 static void on_push(redisAsyncContext *from, void *reply)
 {
-    on_reply(from, reply, (void *)(uintptr_t)"push");
+    on_reply(from, reply, (void *)(uintptr_t) "push");
 }
 
 static void on_connect(const redisAsyncContext *from, int status)
@@ -229,7 +229,7 @@ static void test_a_command_may_be_sent_from_a_callback(void **state)
 {
     (void)state;
     open_pair(0);
-    redisAsyncCommand(context, on_reply_send, (void *)(uintptr_t)"first", "X");
+    redisAsyncCommand(context, on_reply_send, (void *)(uintptr_t) "first", "X");
     turn();
     say("+1\r\n");
     expect_log("first:1;sent;");
@@ -242,7 +242,7 @@ static void test_freeing_gives_null_to_those_who_wait(void **state)
     (void)state;
     open_pair(0);
     send_command("a", "A");
-    redisAsyncCommand(context, on_reply_send, (void *)(uintptr_t)"b", "B");
+    redisAsyncCommand(context, on_reply_send, (void *)(uintptr_t) "b", "B");
     send_command("sub", "SUBSCRIBE x y");
     redisAsyncFree(context);
     expect_log("a:NULL;b:NULL;refused;sub:NULL;sub:NULL;disconnected;gone");
@@ -253,7 +253,7 @@ static void test_freeing_inside_a_callback_waits_until_it_returns(void **state)
 {
     (void)state;
     open_pair(0);
-    redisAsyncCommand(context, on_reply_free, (void *)(uintptr_t)"free", "A");
+    redisAsyncCommand(context, on_reply_free, (void *)(uintptr_t) "free", "A");
     send_command("b", "B");
     turn();
     say("+1\r\n+2\r\n");
@@ -279,7 +279,7 @@ static void test_disconnecting_inside_a_callback(void **state)
 {
     (void)state;
     open_pair(0);
-    redisAsyncCommand(context, on_reply_disconnect, (void *)(uintptr_t)"a", "A");
+    redisAsyncCommand(context, on_reply_disconnect, (void *)(uintptr_t) "a", "A");
     send_command("b", "B");
     turn();
     say("+1\r\n");
@@ -348,7 +348,7 @@ static void test_no_auto_free_replies_gives_them_to_the_callback(void **state)
 {
     (void)state;
     open_pair(REDIS_OPT_NOAUTOFREEREPLIES);
-    redisAsyncCommand(context, on_reply_keep, (void *)(uintptr_t)"a", "A");
+    redisAsyncCommand(context, on_reply_keep, (void *)(uintptr_t) "a", "A");
     redisAsyncCommand(context, NULL, NULL, "B");
     turn();
     say("$4\r\nkept\r\n$5\r\nnever\r\n");
@@ -410,7 +410,7 @@ static void test_output_that_the_socket_does_not_take_at_once(void **state)
     open_pair(0);
     for (size_t i = 0; i < BYTES; i++)
         large[i] = (char)('a' + i % 23);
-    assert_int_equal(redisAsyncCommand(context, on_reply, (void *)(uintptr_t)"a", "SET %b", large, (size_t)BYTES),
+    assert_int_equal(redisAsyncCommand(context, on_reply, (void *)(uintptr_t) "a", "SET %b", large, (size_t)BYTES),
                      REDIS_OK);
     while (sdslen(context->c.obuf) > 0 || total == 0) {
         ssize_t count;
@@ -592,7 +592,7 @@ static void test_many_subscriptions(void **state)
     (void)state;
     open_pair(0);
     for (int i = 0; i < COUNT; i++)
-        assert_int_equal(redisAsyncCommand(context, on_reply, (void *)(uintptr_t)"s", "SUBSCRIBE c:%d", i), REDIS_OK);
+        assert_int_equal(redisAsyncCommand(context, on_reply, (void *)(uintptr_t) "s", "SUBSCRIBE c:%d", i), REDIS_OK);
     while (sdslen(context->c.obuf) > 0) {
         char sink[65536];
         turn();
@@ -612,17 +612,113 @@ static void test_many_subscriptions(void **state)
 
 static void test_bytes_that_are_no_command_are_a_plain_one(void **state)
 {
-    static const char *const texts[] = {"",  "*", "*1", "*1\r\n$", "*1\r\n$9\r\nsub", "PING\r\n",
-                                        "*1\r\n$99999999999999999999\r\n"};
+    static const char *const texts[] = {
+        "", "*", "*1", "*1\r\n$", "*1\r\n$9\r\nsub", "PING\r\n", "*1\r\n$99999999999999999999\r\n"};
 
     (void)state;
     open_pair(0);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        assert_int_equal(redisAsyncFormattedCommand(context, on_reply, (void *)(uintptr_t)"x", texts[i],
-                                                    strlen(texts[i])), REDIS_OK);
+        assert_int_equal(
+            redisAsyncFormattedCommand(context, on_reply, (void *)(uintptr_t) "x", texts[i], strlen(texts[i])),
+            REDIS_OK);
     turn();
     say("+1\r\n+2\r\n+3\r\n+4\r\n+5\r\n+6\r\n+7\r\n");
     expect_log("x:1;x:2;x:3;x:4;x:5;x:6;x:7;");
+}
+
+/* ---- out of memory ----------------------------------------------------------------------------------------------- */
+
+static long calls_left;
+
+static void *failing_malloc(size_t bytes)
+{
+    return calls_left-- > 0 ? malloc(bytes) : NULL;
+}
+
+static void *failing_calloc(size_t count, size_t bytes)
+{
+    return calls_left-- > 0 ? calloc(count, bytes) : NULL;
+}
+
+static void *failing_realloc(void *memory, size_t bytes)
+{
+    return calls_left-- > 0 ? realloc(memory, bytes) : NULL;
+}
+
+static char *failing_strdup(const char *text)
+{
+    return calls_left-- > 0 ? strdup(text) : NULL;
+}
+
+static int callbacks_due, callbacks_run;
+
+static void on_counted(redisAsyncContext *from, void *reply, void *privdata)
+{
+    (void)from;
+    (void)reply;
+    (void)privdata;
+    callbacks_run++;
+}
+
+/* A whole life. True: nothing failed. The log does not matter, only that each callback runs once. */
+static bool live_with_little_memory(void)
+{
+    static const char replies[] = "+OK\r\n*3\r\n+subscribe\r\n+a\r\n:1\r\n*3\r\n+subscribe\r\n+b\r\n:2\r\n"
+                                  "*3\r\n+message\r\n+a\r\n+m\r\n*2\r\n$3\r\nabc\r\n*1\r\n:1\r\n";
+    int ends[2];
+    redisOptions options = {.type = REDIS_CONN_USERFD};
+    bool is_whole = true;
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    peer = ends[1];
+    options.endpoint.fd = ends[0];
+    callbacks_due = callbacks_run = 0;
+    context = redisAsyncConnectWithOptions(&options);
+    if (context == NULL) {
+        close(ends[0]);
+        close(ends[1]);
+        return false;
+    }
+    context->data = log_text;
+    context->dataCleanup = on_gone;
+    is_whole &= redisPollAttach(context) == REDIS_OK;
+    is_whole &= redisAsyncSetTimeout(context, (struct timeval){.tv_sec = 9}) == REDIS_OK;
+    if (redisAsyncCommand(context, on_counted, NULL, "SET %s %d", "k", 1) == REDIS_OK)
+        callbacks_due++;
+    is_whole &= redisAsyncCommand(context, NULL, NULL, "SUBSCRIBE a b") == REDIS_OK;
+    if (redisAsyncCommand(context, on_counted, NULL, "LRANGE l 0 -1") == REDIS_OK)
+        callbacks_due++;
+    is_whole &= callbacks_due == 2;
+    if (is_whole) {
+        turn();
+        if (context != NULL)
+            assert_int_equal(write(peer, replies, sizeof replies - 1), (ssize_t)sizeof replies - 1);
+        turn();
+    }
+    is_whole &= context != NULL;
+    if (context != NULL)
+        redisAsyncFree(context);
+    assert_null(context);
+    assert_int_equal(callbacks_run, callbacks_due);
+    close(peer);
+    peer = -1;
+    return is_whole;
+}
+
+static void test_running_out_of_memory_anywhere(void **state)
+{
+    hiredisAllocFuncs functions = {failing_malloc, failing_calloc, failing_realloc, failing_strdup, free};
+    bool is_whole = false;
+
+    (void)state;
+    hiredisSetAllocators(&functions);
+    for (long calls = 0; !is_whole; calls++) {
+        log_text[0] = '\0';
+        calls_left = calls;
+        is_whole = live_with_little_memory();
+        assert_true(calls < 500);
+    }
+    hiredisResetAllocators();
 }
 
 int main(void)
@@ -651,6 +747,7 @@ int main(void)
         cmocka_unit_test_teardown(test_monitor_and_reset, tear_down),
         cmocka_unit_test_teardown(test_many_subscriptions, tear_down),
         cmocka_unit_test_teardown(test_bytes_that_are_no_command_are_a_plain_one, tear_down),
+        cmocka_unit_test_teardown(test_running_out_of_memory_anywhere, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,35 +21,35 @@
 extern "C" {
 #endif
 
-#define REDIS_OK 0
+#define REDIS_OK  0
 #define REDIS_ERR -1
 
 /* The field `err` of a context or a reader; 0 is no error, errstr says more. */
-#define REDIS_ERR_IO 1       /* a system call failed: errno */
-#define REDIS_ERR_OTHER 2
-#define REDIS_ERR_EOF 3      /* the server closed the connection */
+#define REDIS_ERR_IO       1 /* a system call failed: errno */
+#define REDIS_ERR_OTHER    2
+#define REDIS_ERR_EOF      3 /* the server closed the connection */
 #define REDIS_ERR_PROTOCOL 4 /* what came is no RESP */
-#define REDIS_ERR_OOM 5
-#define REDIS_ERR_TIMEOUT 6
+#define REDIS_ERR_OOM      5
+#define REDIS_ERR_TIMEOUT  6
 
-#define REDIS_REPLY_STRING 1
-#define REDIS_REPLY_ARRAY 2
+#define REDIS_REPLY_STRING  1
+#define REDIS_REPLY_ARRAY   2
 #define REDIS_REPLY_INTEGER 3
-#define REDIS_REPLY_NIL 4
-#define REDIS_REPLY_STATUS 5
-#define REDIS_REPLY_ERROR 6
-#define REDIS_REPLY_DOUBLE 7
-#define REDIS_REPLY_BOOL 8
-#define REDIS_REPLY_MAP 9
-#define REDIS_REPLY_SET 10
-#define REDIS_REPLY_ATTR 11
-#define REDIS_REPLY_PUSH 12
-#define REDIS_REPLY_BIGNUM 13
-#define REDIS_REPLY_VERB 14
+#define REDIS_REPLY_NIL     4
+#define REDIS_REPLY_STATUS  5
+#define REDIS_REPLY_ERROR   6
+#define REDIS_REPLY_DOUBLE  7
+#define REDIS_REPLY_BOOL    8
+#define REDIS_REPLY_MAP     9
+#define REDIS_REPLY_SET     10
+#define REDIS_REPLY_ATTR    11
+#define REDIS_REPLY_PUSH    12
+#define REDIS_REPLY_BIGNUM  13
+#define REDIS_REPLY_VERB    14
 
-#define REDIS_READER_MAX_BUF (1024 * 16)                   /* bytes an idle reader keeps allocated */
-#define REDIS_READER_MAX_ARRAY_ELEMENTS ((1LL << 32) - 1)  /* of one aggregate */
-#define REDIS_READER_MAX_REPLY_DEPTH 1024                  /* aggregates inside each other */
+#define REDIS_READER_MAX_BUF            (1024 * 16)       /* bytes an idle reader keeps allocated */
+#define REDIS_READER_MAX_ARRAY_ELEMENTS ((1LL << 32) - 1) /* of one aggregate */
+#define REDIS_READER_MAX_REPLY_DEPTH    1024              /* aggregates inside each other */
 
 /* The value being built; the functions below get it. */
 typedef struct redisReadTask {
@@ -79,7 +79,7 @@ typedef struct redisReader {
     int err;          /* 0, REDIS_ERR_PROTOCOL or REDIS_ERR_OOM */
     char errstr[128]; /* terminated */
 
-    char *buf;  /* unread bytes are buf[pos..len); an sds */
+    char *buf; /* unread bytes are buf[pos..len); an sds */
     size_t pos;
     size_t len;
     size_t maxbuf;         /* free an empty buffer larger than this; 0: never */
@@ -107,9 +107,9 @@ int redisReaderFeed(redisReader *reader, const char *bytes, size_t count);
  * `reply` NULL: a complete reply is freed. */
 int redisReaderGetReply(redisReader *reader, void **reply);
 
-#define redisReaderSetPrivdata(reader_, privdata_) (int)(((redisReader *)(reader_))->privdata = (privdata_))
-#define redisReaderGetObject(reader_) (((redisReader *)(reader_))->reply)
-#define redisReaderGetError(reader_) (((redisReader *)(reader_))->errstr)
+#define redisReaderSetPrivdata(reader_, privdata_) (((redisReader *)(reader_))->privdata = (privdata_))
+#define redisReaderGetObject(reader_)              (((redisReader *)(reader_))->reply)
+#define redisReaderGetError(reader_)               (((redisReader *)(reader_))->errstr)
 
 #ifdef __cplusplus
 }

@@ -72,7 +72,7 @@ sds sdscat(sds s, const char *text);
 sds sdscatsds(sds s, const sds other);
 sds sdscpylen(sds s, const char *bytes, size_t length);
 sds sdscpy(sds s, const char *text);
-sds sdscatvprintf(sds s, const char *format, va_list arguments);
+sds sdscatvprintf(sds s, const char *format, va_list arguments) ROAN_SDS_PRINTF(2, 0);
 sds sdscatprintf(sds s, const char *format, ...) ROAN_SDS_PRINTF(2, 3);
 /* %s text, %S sds, %i int, %I long long, %u unsigned, %U unsigned long long, %% percent. */
 sds sdscatfmt(sds s, const char *format, ...);

@@ -97,7 +97,8 @@ static void redisLibeventSetTimeout(void *data, struct timeval timeout)
     redisLibeventEvents *events = (redisLibeventEvents *)data;
 
     events->timeout = timeout;
-    redisLibeventArm(events);
+    if (events->flags != 0)
+        event_add(events->event, &events->timeout); /* pending already: only the time changes */
 }
 
 /* REDIS_ERR: an adapter is attached already, or out of memory. */
