@@ -31,8 +31,8 @@
 #include <time.h>
 
 #define THREADS_MAX 64
-#define ROUNDS_MAX (1 << 22) /* durations kept per thread; later ones are not */
-#define KEY "bench:hiredis"
+#define ROUNDS_MAX  (1 << 22) /* durations kept per thread; later ones are not */
+#define KEY         "bench:hiredis"
 
 typedef struct options {
     const char *host;
@@ -190,9 +190,10 @@ static void report(const char *name, const worker *workers, int count, double se
         rounds += workers[i].rounds;
     }
     qsort(all, rounds, sizeof *all, compare_ns);
-    printf("%-10s threads %2d depth %4d  %9.0f commands/s  %7.0f ns client CPU/command  round p50 %8.1f us  p99 %8.1f us\n",
-           name, count, strcmp(name, "sync") == 0 ? 1 : opt.depth, (double)commands / seconds,
-           processor * 1e9 / (double)commands, all[rounds / 2] / 1e3, all[rounds * 99 / 100] / 1e3);
+    printf(
+        "%-10s threads %2d depth %4d  %9.0f commands/s  %7.0f ns client CPU/command  round p50 %8.1f us  p99 %8.1f us\n",
+        name, count, strcmp(name, "sync") == 0 ? 1 : opt.depth, (double)commands / seconds,
+        processor * 1e9 / (double)commands, all[rounds / 2] / 1e3, all[rounds * 99 / 100] / 1e3);
     fflush(stdout);
     free(all);
 }
@@ -265,8 +266,10 @@ static void read_options(int argc, char **argv)
         const char *flag = argv[i];
         const char *value = argv[i + 1]; /* NULL at the end */
         if (value == NULL) {
-            fprintf(stderr, "usage: %s [--host H] [--port N] [--unix PATH] [--threads T] [--depth N] [--bytes N] "
-                            "[--seconds S]\n", argv[0]);
+            fprintf(stderr,
+                    "usage: %s [--host H] [--port N] [--unix PATH] [--threads T] [--depth N] [--bytes N] "
+                    "[--seconds S]\n",
+                    argv[0]);
             exit(2);
         }
         if (strcmp(flag, "--host") == 0)

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIBC_FUNCTIONS                                                                                            \
-    {                                                                                                             \
-        .mallocFn = malloc, .callocFn = calloc, .reallocFn = realloc, .strdupFn = strdup, .freeFn = free,         \
+#define LIBC_FUNCTIONS                                                                                    \
+    {                                                                                                     \
+        .mallocFn = malloc, .callocFn = calloc, .reallocFn = realloc, .strdupFn = strdup, .freeFn = free, \
     }
 
 hiredisAllocFuncs hiredisAllocFns = LIBC_FUNCTIONS;

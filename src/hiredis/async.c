@@ -380,8 +380,7 @@ static bool take_reply(redisAsyncContext *context, redisReply *reply, int type)
     }
     if (type == REDIS_REPLY_ARRAY && may_be_topic(context) && roan_hiredis_take_topic_reply(context, reply, false))
         return true;
-    if (type == REDIS_REPLY_STATUS && self->has_monitor &&
-        (context->replies.head == NULL || is_monitor_line(reply))) {
+    if (type == REDIS_REPLY_STATUS && self->has_monitor && (context->replies.head == NULL || is_monitor_line(reply))) {
         roan_hiredis_run(context, &self->monitor, reply);
         return true;
     }

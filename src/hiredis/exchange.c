@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-#define READ_BYTES_MIN 8000           /* doubled and with its header it stays below REDIS_READER_MAX_BUF */
-#define IDLE_OUTPUT_BYTES_MAX 65536   /* that an empty obuf keeps */
+#define READ_BYTES_MIN        8000  /* doubled and with its header it stays below REDIS_READER_MAX_BUF */
+#define IDLE_OUTPUT_BYTES_MAX 65536 /* that an empty obuf keeps */
 
 static int fail_memory(redisContext *context)
 {

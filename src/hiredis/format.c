@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define WORDS_FIRST 16
-#define SPEC_BYTES_MAX 16 /* '%' flags width precision modifier letter */
+#define WORDS_FIRST         16
+#define SPEC_BYTES_MAX      16 /* '%' flags width precision modifier letter */
 #define PRINTED_BYTES_GUESS 64
 
 /* va_list by reference, whatever type it is. */
@@ -165,9 +165,7 @@ static int read_conversion(roan_hiredis_words *words, const char **format, sourc
         bytes = va_arg(from->arguments, const char *);
         count = va_arg(from->arguments, size_t);
         return append(words, bytes, count);
-    case '%':
-        *format += 2;
-        return append(words, "%", 1);
+    case '%': *format += 2; return append(words, "%", 1);
     default:
         count = read_spec(*format, spec, &kind);
         if (count == 0)

@@ -15,10 +15,10 @@
 #include <limits.h>
 #include <string.h>
 
-#define TASKS_FIRST 9
-#define ROOM_BYTES_MAX ((size_t)1 << 20) /* that a waiting text may ask for at a time */
+#define TASKS_FIRST           9
+#define ROOM_BYTES_MAX        ((size_t)1 << 20) /* that a waiting text may ask for at a time */
 #define VERBATIM_PREFIX_BYTES 4
-#define DOUBLE_BYTES_MAX 325 /* the longest a double is written with %f */
+#define DOUBLE_BYTES_MAX      325 /* the longest a double is written with %f */
 
 typedef struct reader {
     redisReader base;
@@ -30,8 +30,8 @@ typedef struct reader {
 
 /* What a step found. */
 typedef enum step {
-    STEP_VALUE,     /* a whole value: go on behind it */
-    STEP_DOWN,      /* the head of an aggregate with elements: go on with the first */
+    STEP_VALUE, /* a whole value: go on behind it */
+    STEP_DOWN,  /* the head of an aggregate with elements: go on with the first */
     STEP_INCOMPLETE,
     STEP_BROKEN
 } step;

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#define ELEMENTS_FIRST 1024 /* a power of two */
+#define ELEMENTS_FIRST        1024 /* a power of two */
 #define VERBATIM_PREFIX_BYTES 4
 
 static bool is_aggregate(int type)

@@ -13,7 +13,7 @@
 #include <strings.h>
 
 #define DOUBLE_BYTES_MAX 325
-#define POINT_BYTES_MAX 8
+#define POINT_BYTES_MAX  8
 
 bool roan_hiredis_read_integer(const char *text, size_t bytes, long long *ret_value)
 {

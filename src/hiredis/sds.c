@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SDS_BYTES_MAX ((size_t)PTRDIFF_MAX - sizeof(roan_sds_header) - 1)
+#define SDS_BYTES_MAX      ((size_t)PTRDIFF_MAX - sizeof(roan_sds_header) - 1)
 #define PRINTF_BYTES_GUESS 128
 
 static size_t whole_bytes(size_t capacity)
@@ -120,7 +120,7 @@ void sdsIncrLen(sds s, int more)
     if (more >= 0)
         length += (size_t)more <= sdsavail(s) ? (size_t)more : sdsavail(s);
     else
-        length -= (size_t)-(long)more <= length ? (size_t)-(long)more : length;
+        length -= (size_t) - (long)more <= length ? (size_t) - (long)more : length;
     sdssetlen(s, length);
     s[length] = '\0';
 }

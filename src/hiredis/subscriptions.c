@@ -16,11 +16,7 @@
 #include <string.h>
 #include <strings.h>
 
-typedef enum event {
-    EVENT_MESSAGE,
-    EVENT_SUBSCRIBED,
-    EVENT_UNSUBSCRIBED
-} event;
+typedef enum event { EVENT_MESSAGE, EVENT_SUBSCRIBED, EVENT_UNSUBSCRIBED } event;
 
 typedef struct event_row {
     const char *word;

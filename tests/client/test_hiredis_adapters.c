@@ -11,16 +11,16 @@
 #if defined(ADAPTER_LIBUV)
 #include "hiredis/adapters/libuv.h"
 #define ATTACH(context) redisLibuvAttach(context, uv_default_loop())
-#define RUN() uv_run(uv_default_loop(), UV_RUN_DEFAULT)
+#define RUN()           uv_run(uv_default_loop(), UV_RUN_DEFAULT)
 #elif defined(ADAPTER_LIBEV)
 #include "hiredis/adapters/libev.h"
 #define ATTACH(context) redisLibevAttach(ev_default_loop(0), context)
-#define RUN() ev_run(ev_default_loop(0), 0)
+#define RUN()           ev_run(ev_default_loop(0), 0)
 #elif defined(ADAPTER_LIBEVENT)
 #include "hiredis/adapters/libevent.h"
 static struct event_base *base;
 #define ATTACH(context) redisLibeventAttach(context, base)
-#define RUN() event_base_dispatch(base)
+#define RUN()           event_base_dispatch(base)
 #elif defined(ADAPTER_GLIB)
 #include "hiredis/adapters/glib.h"
 static GMainLoop *main_loop;
@@ -35,7 +35,7 @@ static int attach(redisAsyncContext *context)
     return REDIS_OK;
 }
 #define ATTACH(context) attach(context)
-#define RUN() g_main_loop_run(main_loop)
+#define RUN()           g_main_loop_run(main_loop)
 #endif
 
 #include <netinet/in.h>
@@ -49,20 +49,20 @@ static int attach(redisAsyncContext *context)
 #include <time.h>
 #include <unistd.h>
 
-#define COMMANDS 2000
-#define VALUE_BYTES (1 << 20)
+#define COMMANDS           2000
+#define VALUE_BYTES        (1 << 20)
 #define START_ATTEMPTS_MAX 1000 /* 10 ms apart */
-#define SECONDS_MAX 60
+#define SECONDS_MAX        60
 
 static int port;
 static int answers, messages, nulls, disconnects, last_status, last_err;
 
-#define REQUIRE(condition)                                                            \
-    do {                                                                              \
-        if (!(condition)) {                                                           \
-            fprintf(stderr, "failed: %s (line %d)\n", #condition, __LINE__);          \
-            exit(1);                                                                  \
-        }                                                                             \
+#define REQUIRE(condition)                                                   \
+    do {                                                                     \
+        if (!(condition)) {                                                  \
+            fprintf(stderr, "failed: %s (line %d)\n", #condition, __LINE__); \
+            exit(1);                                                         \
+        }                                                                    \
     } while (0)
 
 /* ---- the server -------------------------------------------------------------------------------------------------- */

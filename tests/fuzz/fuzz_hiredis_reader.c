@@ -13,12 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REQUIRE(condition)                                                     \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "failed: %s (line %d)\n", #condition, __LINE__);   \
-            abort();                                                           \
-        }                                                                      \
+#define REQUIRE(condition)                                                   \
+    do {                                                                     \
+        if (!(condition)) {                                                  \
+            fprintf(stderr, "failed: %s (line %d)\n", #condition, __LINE__); \
+            abort();                                                         \
+        }                                                                    \
     } while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);

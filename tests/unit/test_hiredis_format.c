@@ -23,21 +23,21 @@ static int format_v(char **target, const char *format, ...)
     return length;
 }
 
-#define EXPECT(expected, ...)                                                 \
-    do {                                                                      \
-        char *command_ = NULL;                                                \
-        int length_ = redisFormatCommand(&command_, __VA_ARGS__);             \
-        assert_int_equal(length_, (int)sizeof(expected) - 1);                 \
-        assert_memory_equal(command_, expected, sizeof(expected));            \
-        redisFreeCommand(command_);                                           \
+#define EXPECT(expected, ...)                                      \
+    do {                                                           \
+        char *command_ = NULL;                                     \
+        int length_ = redisFormatCommand(&command_, __VA_ARGS__);  \
+        assert_int_equal(length_, (int)sizeof(expected) - 1);      \
+        assert_memory_equal(command_, expected, sizeof(expected)); \
+        redisFreeCommand(command_);                                \
     } while (0)
 
-#define EXPECT_WRONG(...)                                                     \
-    do {                                                                      \
-        char *command_ = NULL;                                                \
-        assert_int_equal(redisFormatCommand(&command_, __VA_ARGS__), -1);     \
-        assert_int_equal(format_v(&command_, __VA_ARGS__), -2);               \
-        assert_null(command_);                                                \
+#define EXPECT_WRONG(...)                                                 \
+    do {                                                                  \
+        char *command_ = NULL;                                            \
+        assert_int_equal(redisFormatCommand(&command_, __VA_ARGS__), -1); \
+        assert_int_equal(format_v(&command_, __VA_ARGS__), -2);           \
+        assert_null(command_);                                            \
     } while (0)
 
 static void test_spaces_of_the_format_separate_words(void **state)

@@ -94,7 +94,7 @@ static int tear_down(void **state)
 
 /* ---- trees as text ----------------------------------------------------------------------------------------------- */
 
-static const char *const type_names[] = {"?",    "str", "array", "int", "nil",  "status",  "error", "double",
+static const char *const type_names[] = {"?",    "str", "array", "int",  "nil",  "status", "error", "double",
                                          "bool", "map", "set",   "attr", "push", "big",    "verb"};
 
 static size_t print_reply(const redisReply *reply, char *out, size_t used)
@@ -199,8 +199,7 @@ static void test_doubles(void **state)
     EXPECT(",10\r\n", "double(10=10)");
     EXPECT(",-0\r\n", "double(-0=-0)");
     EXPECT(",.5\r\n,5.\r\n", "double(0.5=.5)double(5=5.)");
-    EXPECT(",1e3\r\n,-1E-3\r\n,+2e+2\r\n",
-           "double(1000=1e3)double(-0.001=-1E-3)double(200=+2e+2)");
+    EXPECT(",1e3\r\n,-1E-3\r\n,+2e+2\r\n", "double(1000=1e3)double(-0.001=-1E-3)double(200=+2e+2)");
     EXPECT(",5e-324\r\n", "double(4.9406564584124654e-324=5e-324)");
     EXPECT(",inf\r\n,-inf\r\n,INF\r\n", "double(inf=inf)double(-inf=-inf)double(inf=INF)");
     EXPECT(",nan\r\n", "double(nan=nan)");

@@ -110,8 +110,8 @@ static void test_ranges(void **state)
     static const struct {
         ssize_t start, end;
         const char *expected;
-    } rows[] = {{0, -1, "hello"}, {1, 1, "e"},    {1, -2, "ell"}, {-3, -1, "llo"}, {4, 100, "o"},
-                {5, 6, ""},       {3, 2, ""},     {-100, 0, "h"}, {100, 200, ""},  {-100, -100, "h"}};
+    } rows[] = {{0, -1, "hello"}, {1, 1, "e"}, {1, -2, "ell"}, {-3, -1, "llo"}, {4, 100, "o"},
+                {5, 6, ""},       {3, 2, ""},  {-100, 0, "h"}, {100, 200, ""},  {-100, -100, "h"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -17,30 +17,30 @@
 #include "alloc.h"
 #include "sds.h"
 
-#define HIREDIS_MAJOR 1
-#define HIREDIS_MINOR 5
-#define HIREDIS_PATCH 0
+#define HIREDIS_MAJOR  1
+#define HIREDIS_MINOR  5
+#define HIREDIS_PATCH  0
 #define HIREDIS_SONAME 1.5.0
 
 #define ROAN_HIREDIS 1 /* for programs that want to know */
 
 /* Bits of redisContext.flags. */
-#define REDIS_BLOCK 0x1
-#define REDIS_CONNECTED 0x2
-#define REDIS_DISCONNECTING 0x4       /* async: no new commands, ends after the last reply */
-#define REDIS_FREEING 0x8             /* async: ends when the callback returns */
-#define REDIS_IN_CALLBACK 0x10        /* async: a callback runs */
-#define REDIS_SUBSCRIBED 0x20         /* async: there are subscriptions */
-#define REDIS_MONITORING 0x40         /* async: MONITOR is on */
-#define REDIS_REUSEADDR 0x80          /* SO_REUSEADDR before bind() */
-#define REDIS_SUPPORTS_PUSH 0x100     /* async: the server has sent a push */
-#define REDIS_NO_AUTO_FREE 0x200      /* async: an error does not free the context */
+#define REDIS_BLOCK                0x1
+#define REDIS_CONNECTED            0x2
+#define REDIS_DISCONNECTING        0x4   /* async: no new commands, ends after the last reply */
+#define REDIS_FREEING              0x8   /* async: ends when the callback returns */
+#define REDIS_IN_CALLBACK          0x10  /* async: a callback runs */
+#define REDIS_SUBSCRIBED           0x20  /* async: there are subscriptions */
+#define REDIS_MONITORING           0x40  /* async: MONITOR is on */
+#define REDIS_REUSEADDR            0x80  /* SO_REUSEADDR before bind() */
+#define REDIS_SUPPORTS_PUSH        0x100 /* async: the server has sent a push */
+#define REDIS_NO_AUTO_FREE         0x200 /* async: an error does not free the context */
 #define REDIS_NO_AUTO_FREE_REPLIES 0x400 /* async: replies belong to the callback */
-#define REDIS_PREFER_IPV4 0x800       /* both: whatever the resolver says first */
-#define REDIS_PREFER_IPV6 0x1000
+#define REDIS_PREFER_IPV4          0x800 /* both: whatever the resolver says first */
+#define REDIS_PREFER_IPV6          0x1000
 
 #define REDIS_KEEPALIVE_INTERVAL 15 /* seconds */
-#define REDIS_CONNECT_RETRIES 10    /* when bind() with SO_REUSEADDR met a used pair of addresses */
+#define REDIS_CONNECT_RETRIES    10 /* when bind() with SO_REUSEADDR met a used pair of addresses */
 
 struct redisAsyncContext;
 struct redisContext;
@@ -87,31 +87,27 @@ long long redisFormatSdsCommandArgv(sds *target, int argc, const char **argv, co
 void redisFreeCommand(char *command);
 void redisFreeSdsCommand(sds command);
 
-enum redisConnectionType {
-    REDIS_CONN_TCP,
-    REDIS_CONN_UNIX,
-    REDIS_CONN_USERFD
-};
+enum redisConnectionType { REDIS_CONN_TCP, REDIS_CONN_UNIX, REDIS_CONN_USERFD };
 
 struct redisSsl;
 
-#define REDIS_OPT_NONBLOCK 0x01
-#define REDIS_OPT_REUSEADDR 0x02
-#define REDIS_OPT_NOAUTOFREE 0x04        /* async: an error does not free the context */
-#define REDIS_OPT_NO_PUSH_AUTOFREE 0x08  /* pushes come in between the replies unless there is a push_cb */
+#define REDIS_OPT_NONBLOCK          0x01
+#define REDIS_OPT_REUSEADDR         0x02
+#define REDIS_OPT_NOAUTOFREE        0x04 /* async: an error does not free the context */
+#define REDIS_OPT_NO_PUSH_AUTOFREE  0x08 /* pushes come in between the replies unless there is a push_cb */
 #define REDIS_OPT_NOAUTOFREEREPLIES 0x10 /* async: replies belong to the callback */
-#define REDIS_OPT_PREFER_IPV4 0x20
-#define REDIS_OPT_PREFER_IPV6 0x40
-#define REDIS_OPT_PREFER_IP_UNSPEC (REDIS_OPT_PREFER_IPV4 | REDIS_OPT_PREFER_IPV6)
-#define REDIS_OPT_SET_SOCK_CLOEXEC 0x80 /* programs that are started do not inherit the socket */
+#define REDIS_OPT_PREFER_IPV4       0x20
+#define REDIS_OPT_PREFER_IPV6       0x40
+#define REDIS_OPT_PREFER_IP_UNSPEC  (REDIS_OPT_PREFER_IPV4 | REDIS_OPT_PREFER_IPV6)
+#define REDIS_OPT_SET_SOCK_CLOEXEC  0x80 /* programs that are started do not inherit the socket */
 
 typedef int redisFD;
 #define REDIS_INVALID_FD -1
 
 /* Set all of it to zero first. Everything is copied. */
 typedef struct {
-    int type;    /* enum redisConnectionType: which member of endpoint counts */
-    int options; /* REDIS_OPT_* */
+    int type;                              /* enum redisConnectionType: which member of endpoint counts */
+    int options;                           /* REDIS_OPT_* */
     const struct timeval *connect_timeout; /* NULL or zero: none */
     const struct timeval *command_timeout; /* of one read or write; NULL or zero: none */
     union {

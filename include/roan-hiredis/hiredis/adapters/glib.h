@@ -122,8 +122,8 @@ static void redis_source_finalize(GSource *source)
 /* NULL: an adapter is attached already. */
 static GSource *redis_source_new(redisAsyncContext *context)
 {
-    static GSourceFuncs functions = {redis_source_prepare, redis_source_check, redis_source_dispatch,
-                                     redis_source_finalize, NULL, NULL};
+    static GSourceFuncs functions = {
+        redis_source_prepare, redis_source_check, redis_source_dispatch, redis_source_finalize, NULL, NULL};
     RedisSource *self;
 
     if (context->ev.data != NULL)

@@ -17,8 +17,8 @@
 #include <sys/time.h>
 
 /* What redisPollTick() did. */
-#define REDIS_POLL_HANDLED_READ 1
-#define REDIS_POLL_HANDLED_WRITE 2
+#define REDIS_POLL_HANDLED_READ    1
+#define REDIS_POLL_HANDLED_WRITE   2
 #define REDIS_POLL_HANDLED_TIMEOUT 4
 
 typedef struct redisPollEvents {
