@@ -33,6 +33,10 @@ MUTABLE_ALLOWED = {
     ("main.c", "running"): "what the signal handler stops",
     ("crash.c", "*"): "what the crash handler needs; signal handlers belong to the whole process",
     ("interrupt.c", "is_interrupted"): "set by the signal handler",
+    ("future.c", "*"): "the store and the parking place of each thread; both outlive every handle",
+    ("handle.c", "fork_generation"): "counted by the handler of fork(), which belongs to the process",
+    ("handle.c", "fork_once"): "that handler is installed once",
+    ("outcome.c", "callback_depth"): "of the thread: is it inside of a callback?",
     ("reply.c", "roan_hiredis_reply_functions"): "never changed; the interface wants a pointer to what is not const",
 }
 
