@@ -102,15 +102,6 @@ roan_stream_consumer *roan_stream_group_add_consumer(roan_stream_group *group, r
     return consumer;
 }
 
-void roan_stream_group_remove_consumer(roan_stream_group *group, roan_stream_consumer *consumer)
-{
-    const roan_id_tree *pending = &consumer->pending;
-    for (roan_id_cursor at = roan_id_tree_first(pending); at.leaf != NULL; roan_id_cursor_next(&at))
-        roan_id_tree_remove(&group->pending, roan_id_cursor_id(&at));
-    names_take(&group->consumers, consumer);
-    free_consumer(consumer);
-}
-
 /* ---- groups ---- */
 
 roan_stream_group *roan_stream_group_create(roan_slice name, roan_stream_id last_id, int64_t entries_read)
@@ -122,6 +113,28 @@ roan_stream_group *roan_stream_group_create(roan_slice name, roan_stream_id last
     group->name = roan_slice_make(group->name_bytes, name.bytes);
     roan_id_tree_init(&group->pending, sizeof(roan_stream_pending));
     return group;
+}
+
+/* What is pending for the consumer leaves the group's map: one by one, or with the map when it is all there is. */
+static void take_pending(roan_stream_group *from, roan_stream_group *to, const roan_stream_consumer *consumer)
+{
+    const roan_id_tree *pending = &consumer->pending;
+    if (pending->count == from->pending.count) {
+        to->pending = from->pending;
+        roan_id_tree_init(&from->pending, sizeof(roan_stream_pending));
+        return;
+    }
+    for (roan_id_cursor at = roan_id_tree_first(pending); at.leaf != NULL; roan_id_cursor_next(&at))
+        roan_id_tree_remove(&from->pending, roan_id_cursor_id(&at));
+}
+
+roan_stream_group *roan_stream_group_take_consumer(roan_stream_group *group, roan_stream_consumer *consumer)
+{
+    roan_stream_group *taken = roan_stream_group_create(ROAN_LITERAL(""), group->last_id, group->entries_read);
+    take_pending(group, taken, consumer);
+    names_take(&group->consumers, consumer);
+    names_add(&taken->consumers, consumer);
+    return taken;
 }
 
 void roan_stream_group_free(roan_stream_group *group)

@@ -66,8 +66,9 @@ static inline roan_stream_consumer *roan_stream_group_consumer(const roan_stream
 
 /* Adds a consumer; there is none of that name. */
 roan_stream_consumer *roan_stream_group_add_consumer(roan_stream_group *group, roan_slice name, int64_t now_ms);
-/* Removes it and forgets what was pending for it. */
-void roan_stream_group_remove_consumer(roan_stream_group *group, roan_stream_consumer *consumer);
+/* Takes it out, with what was pending for it, as a group of its own that has no name: to be freed, now or later. */
+roan_stream_group *roan_stream_group_take_consumer(roan_stream_group *group, roan_stream_consumer *consumer)
+    ROAN_MUST_CHECK;
 
 /* ---- pending entries ---- */
 

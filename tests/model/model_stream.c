@@ -356,7 +356,9 @@ static void step_remove_consumer(model *m)
     roan_stream_consumer *consumer =
         m->group->consumers.items[roan_random_below(&m->random, m->group->consumers.count)];
     int number = consumer->name.data[1] - '0';
-    roan_stream_group_remove_consumer(m->group, consumer);
+    roan_stream_group *taken = roan_stream_group_take_consumer(m->group, consumer);
+    assert_int_equal(taken->consumers.count, 1);
+    roan_stream_group_free(taken);
     for (size_t i = 0; i < m->count; i++)
         if (m->entries[i].consumer == number)
             m->entries[i].consumer = -1;

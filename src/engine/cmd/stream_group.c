@@ -141,8 +141,8 @@ ROAN_SUBCOMMAND(xgroup, setid, .arity = -5, .flags = ROAN_CMD_WRITE, .lock = ROA
     roan_out_ok(call->out);
 }
 
-/* A group with much that is pending is freed in the background, as the only thing in a stream that nobody sees. The
- * place's table is that of the stream it was in. */
+/* A group (or a consumer, as a group of its own) with much that is pending is freed in the background, as the only thing
+ * in a stream that nobody sees. The place's table is that of the stream it was in. */
 static void free_group(roan_call *call, const roan_place *place, roan_stream_group *group)
 {
     roan_value shell = roan_stream_create();
@@ -199,7 +199,7 @@ ROAN_SUBCOMMAND(xgroup, delconsumer, .arity = 5, .flags = ROAN_CMD_WRITE, .lock 
     roan_stream_consumer *consumer = roan_stream_group_consumer(group, call->argv[4]);
     if (consumer != NULL) {
         pending = (int64_t)consumer->pending.count;
-        roan_stream_group_remove_consumer(group, consumer);
+        free_group(call, &place, roan_stream_group_take_consumer(group, consumer));
         roan_stream_event(call, &place, "xgroup-delconsumer");
     }
     roan_out_integer(call->out, pending);
