@@ -278,20 +278,33 @@ static void note_timeout(simulation *sim, client *c)
     defer_units(sim);
 }
 
-/* Of units under way that could serve the same waiter the one that does so comes first. When two serve several there
+/* Of units under way that could serve the same waiter the one that does so comes first, and behind all that has ended so
+ * far: what a waiter gets depends on the types that others have given to his other keys. When two serve several there
  * may be no such order: which of those who wait for both keys gets which element is open then. */
 static void note_serving(simulation *sim, unsigned lane)
 {
     for (unsigned i = 0; i < sim->real.lane_count; i++)
         sim->is_open =
             sim->is_open || (i != lane && sim->open_events[i] > 0 && sim->events[sim->open_events[i]].has_served);
-    if (sim->open_events[lane] > 0) /* otherwise it is housekeeping */
-        sim->events[sim->open_events[lane]].has_served = true;
+    unsigned serves = sim->open_events[lane];
+    if (serves > 0 && !sim->events[serves].has_served) {
+        sim->is_open = sim->is_open || (sim->events[serves].is_pinned && serves < sim->event_count - 1);
+        move_event(sim, serves, sim->event_count - 1);
+        serves = sim->open_events[lane];
+    }
+    if (serves > 0) /* otherwise it is housekeeping */
+        sim->events[serves].has_served = true;
     defer_units(sim);
 }
 
+/* A unit that gives a key another type while somebody is being served: he may have noticed, or not. */
 static void note_done(simulation *sim, unsigned lane)
 {
+    const event *done = &sim->events[sim->open_events[lane]];
+    bool mixes = sim->open_events[lane] > 0 && workload_mixes(sim->real.clients[done->client].requests[done->request].line);
+    for (unsigned i = 0; i < sim->real.lane_count; i++)
+        sim->is_open =
+            sim->is_open || (mixes && i != lane && sim->open_events[i] > 0 && sim->events[sim->open_events[i]].has_served);
     sim->events[sim->open_events[lane]].served_us = sim->real.engine->lanes[lane].now_us;
     sim->open_events[lane] = 0;
 }

@@ -32,6 +32,9 @@ typedef struct workload_client {
 /* Writes the client's next request. */
 void workload_next(workload *workload, workload_client *client, char line[WORKLOAD_LINE_MAX]);
 
+/* The request may give a key another type than its name says (or is an EXEC that may have such ones in it). */
+bool workload_mixes(const char *line);
+
 /* Brings the client out of a transaction; false: it is in none, nothing was written. */
 bool workload_end(workload_client *client, char line[WORKLOAD_LINE_MAX]);
 
