@@ -3,9 +3,9 @@
  *     test_faults PROGRAM        starts `PROGRAM server` on a free port
  *
  * A run is a dialogue of ten commands through a proxy of its own, with one fault at one byte of one direction on the
- * first connection; later connections are clean. The dialogue is held twice: one synchronous call after the other, and
- * all at once with futures. Writes are INCRs of keys that only this run knows, so that afterwards the server tells how
- * often each has run. Whatever the fault:
+ * first connection; later connections are clean. The dialogue is held in four ways: one synchronous call after the
+ * other; all at once with futures; these driven by the library's thread, or by a loop of this program. Writes are INCRs
+ * of keys that only this run knows, so that afterwards the server tells how often each has run. Whatever the fault:
  *
  *     every call returns by its deadline (and what a busy machine adds), and so does closing the handle
  *     no write ran twice; one that was answered ran once; one that is said not to have been sent did not run, and not a
@@ -14,7 +14,8 @@
  *     nothing leaks
  *
  * When a connection is lost, reads are repeated by the client and all succeed, as the second connection is good; only
- * calls that wait for the very first connection share its failure. Runs go on in several threads, since those with stalls do nothing but wait.
+ * calls that wait for the very first connection share its failure. Runs go on in several threads, since those with
+ * stalls do nothing but wait.
  * ROAN_TEST_STRIDE=n tries only every n-th byte. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,6 +32,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -58,9 +60,19 @@ static const struct {
     unsigned key;
 } DIALOGUE[COMMANDS] = {{'w', 0}, {'r', 0}, {'w', 2}, {'r', 2}, {'w', 4}, {'w', 5}, {'r', 4}, {'w', 7}, {'w', 8}, {'r', 8}};
 
+typedef enum dialogue_mode {
+    MODE_ONE_BY_ONE,
+    MODE_PIPELINED,
+    MODE_THREAD, /* pipelined, driven by a thread of the library */
+    MODE_LOOP,   /* pipelined, driven by this program */
+    MODES
+} dialogue_mode;
+
+static const char *const MODE_NAMES[MODES] = {"one by one", "pipelined", "by a thread", "by a loop"};
+
 typedef struct run {
     fault fault;
-    bool is_pipelined;
+    dialogue_mode mode;
     unsigned id;
     char keys[COMMANDS][KEY_MAX];
     roan_status status[COMMANDS];
@@ -74,7 +86,7 @@ typedef struct sweep {
     fault_kind kind;
     fault_side side;
     unsigned char mask;
-    bool is_pipelined;
+    dialogue_mode mode;
     uint64_t bytes;
     unsigned stride;
     _Atomic uint64_t next;
@@ -85,7 +97,7 @@ static const char *program;
 static pid_t server_pid = -1;
 static uint16_t server_port;
 static char server_folder[] = "/tmp/roan-faults-XXXXXX";
-static uint64_t lengths[2][FAULT_SIDES]; /* of the dialogue, pipelined or not */
+static uint64_t lengths[FAULT_SIDES]; /* of the dialogue */
 static atomic_uint next_id;
 
 static pthread_mutex_t complaint_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -106,7 +118,7 @@ __attribute__((format(printf, 2, 3))) static void complain(const run *r, const c
         int used = snprintf(complaint, sizeof complaint, "%s at byte %llu to the %s, %s: ",
                             r->fault.kind < FAULT_KINDS ? fault_kind_name(r->fault.kind) : "no fault",
                             (unsigned long long)r->fault.at, r->fault.side == FAULT_TO_SERVER ? "server" : "client",
-                            r->is_pipelined ? "pipelined" : "one by one");
+                            MODE_NAMES[r->mode]);
         va_list arguments;
         va_start(arguments, format);
         used += vsnprintf(complaint + used, sizeof complaint - (size_t)used, format, arguments);
@@ -143,11 +155,12 @@ static roan *open_handle(uint16_t port, const run *r)
 {
     char uri[64];
     snprintf(uri, sizeof uri, "redis://127.0.0.1:%u", (unsigned)port);
+    static const roan_drive drives[MODES] = {[MODE_THREAD] = ROAN_DRIVE_THREAD, [MODE_LOOP] = ROAN_DRIVE_LOOP};
     roan *client = NULL;
     roan_error error;
     if (roan_open(&client, uri,
                   ROAN_OPTIONS(.request_timeout_ms = timeout_of(r), .connect_timeout_ms = timeout_of(r) / 2,
-                               .backoff_first_ms = 1, .backoff_max_ms = 5),
+                               .backoff_first_ms = 1, .backoff_max_ms = 5, .drive = drives[r->mode]),
                   &error) != ROAN_OK)
         complain(r, "roan_open: %s", error.text);
     return client;
@@ -190,6 +203,17 @@ static void call_one_by_one(roan *client, run *r)
     }
 }
 
+/* As a program's event loop does it, with nothing but the descriptor and the due time. */
+static void turn_until_settled(roan *client, const roan_future *future)
+{
+    while (!roan_is_settled(future)) {
+        struct pollfd item = {.fd = roan_fd(client), .events = POLLIN};
+        poll(&item, 1, roan_turn_due_ms(client));
+        if (roan_turn(client, 0) != ROAN_OK)
+            abort();
+    }
+}
+
 static void call_pipelined(roan *client, run *r)
 {
     roan_future *futures[COMMANDS];
@@ -202,6 +226,8 @@ static void call_pipelined(roan *client, run *r)
     for (unsigned i = 0; i < COMMANDS; i++) {
         roan_value *reply = NULL;
         roan_failure failure = {0};
+        if (r->mode == MODE_LOOP)
+            turn_until_settled(client, futures[i]);
         roan_status status = roan_take(futures[i], &reply, &failure);
         check_time(r, "future", i, began_ms, timeout_of(r));
         note_result(r, i, status, reply, &failure);
@@ -213,9 +239,15 @@ static void check_recovery(roan *client, const run *r)
 {
     int64_t until_ms = now_ms() + PATIENT_MS;
     roan_slice ping[] = {ROAN_LITERAL("PING")};
-    while (roan_do(client, 1, ping, NULL, ROAN_WITH(.timeout_ms = timeout_of(r))) != ROAN_OK) {
+    for (;;) {
+        roan_failure failure = {0};
+        roan_future *future = roan_go(client, 1, ping, ROAN_WITH(.timeout_ms = timeout_of(r)));
+        if (r->mode == MODE_LOOP)
+            turn_until_settled(client, future);
+        if (roan_take(future, NULL, &failure) == ROAN_OK)
+            return;
         if (now_ms() > until_ms) {
-            complain(r, "it does not recover: %s", roan_last_failure()->text);
+            complain(r, "it does not recover: %s", failure.text);
             return;
         }
     }
@@ -287,7 +319,7 @@ static void check_run(roan *direct, const run *r, const char *sent)
     }
     if (failed > 0 && (r->fault.kind == FAULT_SPLIT || r->fault.kind == FAULT_KINDS))
         complain(r, "%u commands failed for nothing: %s", failed, r->text[last]);
-    if (failed > 1 && !is_silent(r) && !r->is_pipelined)
+    if (failed > 1 && !is_silent(r) && r->mode == MODE_ONE_BY_ONE)
         complain(r, "%u commands failed after one loss: %s", failed, r->text[last]);
 }
 
@@ -303,10 +335,10 @@ static void do_run(fault_proxy *proxy, roan *direct, run *r)
     roan *client = open_handle(fault_proxy_port(proxy), r);
     if (client == NULL)
         return;
-    if (r->is_pipelined)
-        call_pipelined(client, r);
-    else
+    if (r->mode == MODE_ONE_BY_ONE)
         call_one_by_one(client, r);
+    else
+        call_pipelined(client, r);
     check_recovery(client, r);
     int64_t began_ms = now_ms();
     roan_close(client, 100);
@@ -329,7 +361,7 @@ static void *work(void *argument)
         uint64_t at = atomic_fetch_add(&s->next, s->stride);
         if (at > s->bytes || atomic_load(&has_complaint))
             break;
-        r = (run){.fault = {.kind = s->kind, .side = s->side, .at = at, .mask = s->mask}, .is_pipelined = s->is_pipelined};
+        r = (run){.fault = {.kind = s->kind, .side = s->side, .at = at, .mask = s->mask}, .mode = s->mode};
         do_run(proxy, direct, &r);
         atomic_fetch_add(&s->runs, 1);
     }
@@ -357,10 +389,10 @@ static unsigned count_fds(void)
     return count;
 }
 
-static void do_sweep(fault_kind kind, fault_side side, bool is_pipelined, unsigned char mask, unsigned stride)
+static void do_sweep(fault_kind kind, fault_side side, dialogue_mode mode, unsigned char mask, unsigned stride)
 {
-    sweep s = {.kind = kind, .side = side, .is_pipelined = is_pipelined, .mask = mask, .stride = stride_of(stride),
-               .bytes = lengths[is_pipelined][side]};
+    sweep s = {.kind = kind, .side = side, .mode = mode, .mask = mask, .stride = stride_of(stride),
+               .bytes = lengths[side]};
     unsigned fds = count_fds();
     pthread_t threads[WORKERS];
     for (unsigned i = 0; i < WORKERS; i++)
@@ -375,11 +407,13 @@ static void do_sweep(fault_kind kind, fault_side side, bool is_pipelined, unsign
     assert_int_equal(count_fds(), fds);
 }
 
+/* Every byte for the caller's own thread; the other two share nearly everything with it. */
 static void sweep_all(fault_kind kind, unsigned char mask, unsigned stride)
 {
-    for (int pipelined = 0; pipelined < 2; pipelined++) {
-        do_sweep(kind, FAULT_TO_SERVER, pipelined, mask, stride);
-        do_sweep(kind, FAULT_TO_CLIENT, pipelined, mask, stride);
+    static const unsigned strides[MODES] = {1, 1, 5, 5};
+    for (int mode = 0; mode < MODES; mode++) {
+        do_sweep(kind, FAULT_TO_SERVER, (dialogue_mode)mode, mask, stride * strides[mode]);
+        do_sweep(kind, FAULT_TO_CLIENT, (dialogue_mode)mode, mask, stride * strides[mode]);
     }
 }
 
@@ -389,20 +423,22 @@ static void test_a_clean_line_and_its_length(void **state)
     fault_proxy *proxy = fault_proxy_create(0, server_port);
     run r = {.fault = {.kind = FAULT_KINDS}};
     roan *direct = open_handle(server_port, &r);
-    for (int pipelined = 0; pipelined < 2; pipelined++) {
-        r = (run){.fault = {.kind = FAULT_KINDS}, .is_pipelined = pipelined};
+    for (int mode = 0; mode < MODES; mode++) {
+        r = (run){.fault = {.kind = FAULT_KINDS}, .mode = (dialogue_mode)mode};
         do_run(proxy, direct, &r);
         for (int side = 0; side < FAULT_SIDES; side++) {
             size_t bytes;
             free(fault_proxy_sent(proxy, (fault_side)side, &bytes));
-            lengths[pipelined][side] = bytes;
+            if (mode > 0 && lengths[side] != bytes)
+                complain(&r, "%zu bytes instead of %llu", bytes, (unsigned long long)lengths[side]);
+            lengths[side] = bytes;
         }
     }
     roan_close(direct, 1000);
     fault_proxy_free(proxy);
     if (atomic_load(&has_complaint))
         fail_with_complaint();
-    assert_true(lengths[0][FAULT_TO_SERVER] > 250 && lengths[0][FAULT_TO_CLIENT] > 50);
+    assert_true(lengths[FAULT_TO_SERVER] > 250 && lengths[FAULT_TO_CLIENT] > 50);
 }
 
 static void test_cut_at_every_byte(void **state)
