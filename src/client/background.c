@@ -442,6 +442,22 @@ void roan_background_wake(roan *client)
     roan_background_notify(&client->background);
 }
 
+/* A caller's round ends after so long, as nobody interrupts it. */
+#define OWN_ROUND_US 10000
+
+void roan_background_pause(roan *client, _Atomic uint32_t *word, int64_t wait_us)
+{
+    client = client->root;
+    roan_background_wake(client);
+    if (client->settings->options.drive != ROAN_DRIVE_LOOP && client->transport->has_descriptors) {
+        roan_park(word, wait_us);
+        return;
+    }
+    wait_us = wait_us < 0 ? OWN_ROUND_US : ROAN_MIN(wait_us, OWN_ROUND_US);
+    if (!roan_background_round(client, wait_us))
+        roan_park(word, ROAN_MIN(wait_us, 1000));
+}
+
 void roan_background_stop(roan *client)
 {
     roan_background *background = &client->background;

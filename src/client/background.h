@@ -21,7 +21,6 @@ typedef struct roan_background {
     _Atomic bool is_stopping;
     _Atomic bool is_notified;
     _Atomic bool is_asleep;
-    _Atomic bool is_turning; /* LOOP: inside of roan_turn() */
     int wake_fd;          /* eventfd, -1 until needed */
     int epoll_fd, timer_fd; /* LOOP: what the program polls */
     int64_t timer_us;       /* what the timer is set to */
@@ -44,6 +43,10 @@ void roan_background_notify(roan_background *background);
 
 /* Makes sure that somebody does rounds: starts the thread (AUTO, THREAD) or notifies the loop. */
 void roan_background_wake(roan *client);
+
+/* Sleeps until the word is woken (see future.h) or wait_us passed (-1: for ever), or a little less. Where there is no
+ * thread to do the rounds, the caller does them meanwhile. No lock is held. */
+void roan_background_pause(roan *client, _Atomic uint32_t *word, int64_t wait_us);
 
 /* One round that waits at most wait_us (-1: for ever). False: another thread is in one. */
 bool roan_background_round(roan *client, int64_t wait_us);

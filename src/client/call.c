@@ -270,12 +270,6 @@ static void wait_any_on(roan_link *link, const any_of *any, roan_wait_node *node
     roan_outcome_finish(link->client, &outcome);
 }
 
-/* Nobody but callers and the program's loop does rounds. */
-static bool goes_round(const roan *client)
-{
-    return !client->transport->has_descriptors || client->settings->options.drive == ROAN_DRIVE_LOOP;
-}
-
 static bool on_one_link(const any_of *any)
 {
     for (size_t i = 0; i < any->count; i++)
@@ -314,11 +308,8 @@ size_t roan_wait_any(roan_future *const *futures, size_t count, int timeout_ms)
             wait_any_on(futures[0]->link, &any, &own, until_us);
         } else {
             while (!any_is_settled(&any) && roan_now_us(futures[0]->client) < until_us) {
-                int64_t wait_us = until_us == ROAN_NO_DEADLINE ? -1 : until_us - roan_now_us(futures[0]->client);
-                if (goes_round(futures[0]->client) && roan_background_round(futures[0]->client, wait_us))
-                    continue;
-                roan_background_wake(futures[0]->client);
-                roan_park(own.word, wait_us);
+                int64_t left_us = until_us - roan_now_us(futures[0]->client);
+                roan_background_pause(futures[0]->client, own.word, until_us == ROAN_NO_DEADLINE ? -1 : left_us);
             }
         }
         change_nodes(&any, nodes, false);

@@ -7,7 +7,8 @@
 
 #include <stdlib.h>
 
-/* Links in reserve that fail are opened again after so long, and twice that the next time. */
+/* So long after links in reserve were opened it is looked whether they are there; while they fail, twice as long every
+ * time. */
 #define WARM_FIRST_US 1000000
 #define WARM_MAX_US 60000000
 
@@ -212,6 +213,15 @@ static void settle_in_line(roan_future *future, const roan_failure *why, roan_ou
     outcome->last = future;
 }
 
+/* Where nobody does rounds: what is due anyhow. */
+static void look_at_due(roan *client)
+{
+    int64_t now_us = roan_now_us(client);
+
+    if (now_us >= roan_pool_due_us(client))
+        ROAN_IGNORE(roan_pool_expire(client, now_us));
+}
+
 void roan_pool_begin(roan *client, roan_future *future)
 {
     roan_pool *pool = &client->pool;
@@ -221,6 +231,7 @@ void roan_pool_begin(roan *client, roan_future *future)
     bool is_out_of_memory = ticket == NULL;
     roan_link *link = NULL;
 
+    look_at_due(client);
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&pool->lock);
     if (ticket != NULL && pool->first == NULL && !pool->is_closed)
@@ -256,6 +267,7 @@ roan_status roan_pool_take(roan *client, int64_t until_us, roan_link **ret_link,
     bool is_out_of_memory = false;
     roan_outcome outcome;
 
+    look_at_due(client);
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&pool->lock);
     *ret_link = pool->first == NULL && !pool->is_closed ? take_now(client, false, &is_out_of_memory, &outcome) : NULL;
@@ -267,7 +279,7 @@ roan_status roan_pool_take(roan *client, int64_t until_us, roan_link **ret_link,
                 break;
             pthread_mutex_unlock(&pool->lock);
             roan_outcome_finish(client, &outcome);
-            roan_park(ticket.word, until_us == ROAN_NO_DEADLINE ? -1 : until_us - now_us);
+            roan_background_pause(client, ticket.word, until_us == ROAN_NO_DEADLINE ? -1 : until_us - now_us);
             pthread_mutex_lock(&pool->lock);
         }
         *ret_link = ticket.granted;
@@ -330,13 +342,17 @@ static void rest(roan_link *link, roan_outcome *outcome)
     link->is_wanted = false;
 }
 
-/* Pool's lock held: opens links until there are leases_min. */
+/* Pool's lock held: opens links until there are leases_min, unless that was tried a moment ago. */
 static void warm(roan *client, int64_t now_us, roan_outcome *outcome)
 {
     roan_pool *pool = &client->pool;
     uint32_t wanted = (uint32_t)ROAN_MIN(client->settings->options.leases_min, client->settings->options.leases_max);
 
-    while (!pool->is_closed && now_us >= pool->warm_us && pool->idle_count + pool->active_count < wanted) {
+    if (pool->is_closed || now_us < pool->warm_us || pool->idle_count + pool->active_count >= wanted)
+        return;
+    pool->warm_us = now_us + pool->warm_wait_us;
+    announce(pool, pool->warm_us, outcome);
+    while (pool->idle_count + pool->active_count < wanted) {
         roan_link *link = create_link(client);
         if (link == NULL)
             return;
@@ -486,10 +502,8 @@ static int64_t expire_idle(roan *client, int64_t now_us, roan_link **ret_old)
             position++;
             continue;
         }
-        if (ended) {
-            pool->warm_us = now_us + pool->warm_wait_us;
+        if (ended)
             pool->warm_wait_us = ROAN_MIN(pool->warm_wait_us * 2, WARM_MAX_US);
-        }
         *at = link->pool_next;
         pool->idle_count--;
         link->pool_next = *ret_old;
@@ -509,10 +523,10 @@ int64_t roan_pool_expire(roan *client, int64_t now_us)
     pthread_mutex_lock(&pool->lock);
     due_us = expire_line(client, now_us, &outcome);
     due_us = ROAN_MIN(due_us, expire_idle(client, now_us, &old));
+    if (pool->warm_us > 0)
+        warm(client, now_us, &outcome);
     if (pool->warm_us > now_us)
         due_us = ROAN_MIN(due_us, pool->warm_us);
-    else if (pool->warm_us > 0)
-        warm(client, now_us, &outcome);
     announce(pool, due_us, &outcome);
     pool->due_us = due_us;
     pthread_mutex_unlock(&pool->lock);
@@ -554,7 +568,7 @@ void roan_pool_wait(roan_future *future, int64_t until_us)
         pthread_mutex_unlock(lock);
         next_us = ROAN_MIN(until_us, roan_pool_expire(client, now_us));
         if (!roan_is_settled(future) && future->link == NULL)
-            roan_park(node.word, next_us == ROAN_NO_DEADLINE ? -1 : ROAN_MAX(next_us - now_us, 0) + 1);
+            roan_background_pause(client, node.word, next_us == ROAN_NO_DEADLINE ? -1 : ROAN_MAX(next_us - now_us, 0) + 1);
         lock = roan_pool_lock_future(future);
     }
     for (roan_wait_node **at = &future->waiters; *at != NULL; at = &(*at)->next)

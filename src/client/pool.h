@@ -31,7 +31,7 @@ typedef struct roan_pool {
     uint64_t destroyed;
     bool is_closed;
     int64_t due_us;           /* when the background comes to look, at the latest */
-    int64_t warm_us;          /* not before: connections are opened in reserve again */
+    int64_t warm_us;          /* not before: connections are opened in reserve again; 0: none has been */
     int64_t warm_wait_us;     /* grows while that fails */
 } roan_pool;
 
