@@ -20,6 +20,9 @@
 #define QUIET_CALLERS 4
 #define QUIET_ROUNDS 256
 
+/* A waiting caller that does the rounds looks at what it waits for so often; nobody wakes it. */
+#define HELP_US_MAX INT64_C(100000)
+
 #define TIMER_TOKEN UINT64_MAX
 #define WAKE_TOKEN (UINT64_MAX - 1)
 
@@ -43,7 +46,6 @@ roan_status roan_background_init(roan *client, roan_error *reterr)
     bool is_loop = client->settings->options.drive == ROAN_DRIVE_LOOP;
 
     ROAN_ASSERT(pthread_mutex_init(&background->lock, NULL) == 0);
-    ROAN_ASSERT(pthread_mutex_init(&background->round_lock, NULL) == 0);
     background->epoll_fd = background->timer_fd = -1;
     atomic_store(&background->is_asleep, is_loop);
     background->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -81,7 +83,6 @@ void roan_background_done(roan *client)
     background->items = NULL;
     background->visits = NULL;
     pthread_mutex_destroy(&background->lock);
-    pthread_mutex_destroy(&background->round_lock);
 }
 
 static void add_counters(roan_counters *sum, const roan_counters *more)
@@ -295,7 +296,7 @@ static int64_t sleep_us(const roan *client, int64_t due_us, int64_t wait_us)
     return wait_us < 0 ? left_us : ROAN_MIN(left_us, wait_us);
 }
 
-static void go_round(roan *client, int64_t wait_us)
+void roan_background_round(roan *client, int64_t wait_us)
 {
     roan_background *background = &client->background;
     size_t count;
@@ -333,21 +334,15 @@ static void go_round(roan *client, int64_t wait_us)
         roan_background_notify(background);
 }
 
-bool roan_background_round(roan *client, int64_t wait_us)
-{
-    if (pthread_mutex_trylock(&client->background.round_lock) != 0)
-        return false;
-    go_round(client, wait_us);
-    pthread_mutex_unlock(&client->background.round_lock);
-    return true;
-}
-
 /* ---- the program's loop ---- */
 
-static void unwatch(roan_background *background, roan_link *link)
+void roan_background_unwatch(roan_link *link)
 {
-    if (link->watched_fd >= 0)
-        ROAN_IGNORE(epoll_ctl(background->epoll_fd, EPOLL_CTL_DEL, link->watched_fd, NULL)); /* closed: gone already */
+    roan_background *background = &link->client->root->background;
+
+    if (link->watched_fd < 0)
+        return;
+    ROAN_IGNORE(epoll_ctl(background->epoll_fd, EPOLL_CTL_DEL, link->watched_fd, NULL));
     link->watched_fd = -1;
 }
 
@@ -357,33 +352,40 @@ static void watch(roan_background *background, roan_link *link)
     uint32_t events = EPOLLIN | (link->is_blocked ? (uint32_t)EPOLLOUT : 0);
     struct epoll_event event = {.events = events, .data.ptr = link};
 
-    if (fd == link->watched_fd && link->epoch == link->watched_epoch && events == link->watched_events)
+    if (fd == link->watched_fd && events == link->watched_events)
         return;
-    if (fd != link->watched_fd || link->epoch != link->watched_epoch)
-        unwatch(background, link);
+    if (fd != link->watched_fd)
+        roan_background_unwatch(link);
     if (fd >= 0 && epoll_ctl(background->epoll_fd, link->watched_fd >= 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0)
         return; /* the timer still calls for rounds */
     link->watched_fd = fd;
-    link->watched_epoch = link->epoch;
     link->watched_events = events;
 }
 
-int64_t roan_background_due_us(roan *client)
+/* When the next round is due; on the way the descriptor is told of all links. Not by way of `visited`: callbacks inside
+ * of a round may ask for it, too. */
+static int64_t watch_links(roan *client)
 {
     roan_background *background = &client->background;
-    int64_t due_us = roan_pool_due_us(client);
-    size_t count = list_links(background);
+    int64_t due_us = ROAN_NO_DEADLINE;
 
-    for (size_t i = 0; i < count; i++) {
-        roan_link *link = background->visits[i].link;
+    pthread_mutex_lock(&background->lock);
+    for (roan_link *link = background->links; link != NULL; link = link->next) {
         pthread_mutex_lock(&link->lock);
         due_us = ROAN_MIN(due_us, roan_link_due_us(link));
         if (background->epoll_fd >= 0)
             watch(background, link);
         pthread_mutex_unlock(&link->lock);
-        roan_link_drop(link);
     }
+    pthread_mutex_unlock(&background->lock);
     return due_us;
+}
+
+int64_t roan_background_due_us(roan *client)
+{
+    int64_t due_us = roan_pool_due_us(client);
+
+    return ROAN_MIN(due_us, watch_links(client));
 }
 
 void roan_background_watch(roan *client)
@@ -398,6 +400,32 @@ void roan_background_watch(roan *client)
     ROAN_IGNORE(timerfd_settime(client->background.timer_fd, 0, &timer, NULL));
 }
 
+bool roan_background_turn(roan *client, int64_t wait_us)
+{
+    roan_background *background = &client->background;
+
+    if (atomic_exchange(&background->is_turning, true))
+        return false;
+    background->loop_thread = pthread_self();
+    atomic_store(&background->has_turned, true);
+    roan_background_round(client, wait_us);
+    roan_background_watch(client);
+    atomic_store(&background->is_turning, false);
+    return true;
+}
+
+bool roan_background_help(roan *client, int64_t wait_us)
+{
+    roan_background *background = &client->background;
+    bool is_loop = client->settings->options.drive == ROAN_DRIVE_LOOP;
+
+    if (!is_loop && client->transport->has_descriptors)
+        return false;
+    if (is_loop && atomic_load(&background->has_turned) && !pthread_equal(background->loop_thread, pthread_self()))
+        return false;
+    return roan_background_turn(client, wait_us < 0 ? HELP_US_MAX : ROAN_MIN(wait_us, HELP_US_MAX));
+}
+
 /* ---- the thread ---- */
 
 static void *run(void *argument)
@@ -405,7 +433,7 @@ static void *run(void *argument)
     roan *client = argument;
 
     while (!atomic_load(&client->background.is_stopping))
-        ROAN_IGNORE(roan_background_round(client, -1));
+        roan_background_round(client, -1);
     return NULL;
 }
 
@@ -442,21 +470,6 @@ void roan_background_wake(roan *client)
     roan_background_notify(&client->background);
 }
 
-/* A caller's round ends after so long, as nobody interrupts it. */
-#define OWN_ROUND_US 10000
-
-void roan_background_pause(roan *client, _Atomic uint32_t *word, int64_t wait_us)
-{
-    client = client->root;
-    roan_background_wake(client);
-    if (client->settings->options.drive != ROAN_DRIVE_LOOP && client->transport->has_descriptors) {
-        roan_park(word, wait_us);
-        return;
-    }
-    wait_us = wait_us < 0 ? OWN_ROUND_US : ROAN_MIN(wait_us, OWN_ROUND_US);
-    if (!roan_background_round(client, wait_us))
-        roan_park(word, ROAN_MIN(wait_us, 1000));
-}
 
 void roan_background_stop(roan *client)
 {
@@ -486,6 +499,9 @@ void roan_background_forget(roan *client)
     atomic_store(&background->has_thread, false);
     atomic_store(&background->is_notified, false);
     atomic_store(&background->is_asleep, false);
+    atomic_store(&background->is_turning, false);
+    atomic_store(&background->has_turned, false);
+    background->timer_us = 0;
     free(background->items);
     free(background->visits);
     background->items = NULL;
@@ -493,5 +509,4 @@ void roan_background_forget(roan *client)
     background->visits_max = 0;
     background->links = NULL;
     ROAN_ASSERT(pthread_mutex_init(&background->lock, NULL) == 0);
-    ROAN_ASSERT(pthread_mutex_init(&background->round_lock, NULL) == 0);
 }

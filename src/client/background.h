@@ -11,7 +11,6 @@
 typedef struct roan_background {
     pthread_mutex_t lock; /* of `links`, the thread's life */
     roan_link *links;     /* of the handle, by `next` */
-    pthread_mutex_t round_lock; /* of whoever does a round */
     struct roan_visit *visits; /* links of one round */
     roan_wait_item *items;     /* what it waits for */
     size_t visits_max;
@@ -21,6 +20,9 @@ typedef struct roan_background {
     _Atomic bool is_stopping;
     _Atomic bool is_notified;
     _Atomic bool is_asleep;
+    _Atomic bool is_turning; /* LOOP: inside of roan_turn() */
+    _Atomic bool has_turned; /* then loop_thread is who did it last */
+    pthread_t loop_thread;
     int wake_fd;          /* eventfd, -1 until needed */
     int epoll_fd, timer_fd; /* LOOP: what the program polls */
     int64_t timer_us;       /* what the timer is set to */
@@ -44,16 +46,19 @@ void roan_background_notify(roan_background *background);
 /* Makes sure that somebody does rounds: starts the thread (AUTO, THREAD) or notifies the loop. */
 void roan_background_wake(roan *client);
 
-/* Sleeps until the word is woken (see future.h) or wait_us passed (-1: for ever), or a little less. Where there is no
- * thread to do the rounds, the caller does them meanwhile. No lock is held. */
-void roan_background_pause(roan *client, _Atomic uint32_t *word, int64_t wait_us);
-
-/* One round that waits at most wait_us (-1: for ever). False: another thread is in one. */
-bool roan_background_round(roan *client, int64_t wait_us);
+/* One round that waits at most wait_us (-1: for ever). The thread's, and of roan_background_turn(). */
+void roan_background_round(roan *client, int64_t wait_us);
 
 /* LOOP: makes the program's descriptor tell of everything that the next round waits for. */
 void roan_background_watch(roan *client);
-/* When the next round is due; ROAN_NO_DEADLINE. */
+/* Lock of the link held, before its descriptor is closed: a child process that still has it would keep it watched. */
+void roan_background_unwatch(roan_link *link);
+/* LOOP: one round, and everything is watched again. False: another thread is inside, nothing was done. */
+bool roan_background_turn(roan *client, int64_t wait_us);
+/* This thread waits, at most wait_us (-1: for ever). Is it the one that must do the rounds meanwhile, as no other will
+ * (the loop's own; without descriptors any)? Then does one of at most 100 ms. False: it may sleep. */
+bool roan_background_help(roan *client, int64_t wait_us);
+/* When the next round is due; ROAN_NO_DEADLINE. Any thread, also from a callback. */
 int64_t roan_background_due_us(roan *client);
 
 /* After fork(): nothing of it is left in the child. */

@@ -270,6 +270,18 @@ static void wait_any_on(roan_link *link, const any_of *any, roan_wait_node *node
     roan_outcome_finish(link->client, &outcome);
 }
 
+/* The futures' links are several: the background drives them, or this thread if there is none. */
+static void wait_on_links(roan *client, _Atomic uint32_t *word, int64_t until_us)
+{
+    int64_t wait_us = until_us == ROAN_NO_DEADLINE ? -1 : ROAN_MAX(until_us - roan_now_us(client), 0);
+
+    client = client->root;
+    if (roan_background_help(client, wait_us))
+        return;
+    roan_background_wake(client);
+    roan_park(word, wait_us);
+}
+
 static bool on_one_link(const any_of *any)
 {
     for (size_t i = 0; i < any->count; i++)
@@ -308,8 +320,7 @@ size_t roan_wait_any(roan_future *const *futures, size_t count, int timeout_ms)
             wait_any_on(futures[0]->link, &any, &own, until_us);
         } else {
             while (!any_is_settled(&any) && roan_now_us(futures[0]->client) < until_us) {
-                int64_t left_us = until_us - roan_now_us(futures[0]->client);
-                roan_background_pause(futures[0]->client, own.word, until_us == ROAN_NO_DEADLINE ? -1 : left_us);
+                wait_on_links(futures[0]->client, own.word, until_us);
             }
         }
         change_nodes(&any, nodes, false);

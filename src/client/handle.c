@@ -290,11 +290,7 @@ roan_status roan_turn(roan *client, int wait_ms)
     if (roan_is_in_callback() || client->settings->options.drive != ROAN_DRIVE_LOOP)
         return roan_fail(ROAN_E_USAGE, "roan_turn() is for handles with drive=loop, and not from a callback");
     roan_handle_check_fork(client);
-    if (!roan_background_round(client, wait_ms < 0 ? -1 : (int64_t)wait_ms * 1000)) {
-        roan_park(roan_park_word(), 1000); /* a caller who waits is at it */
-        return ROAN_OK;
-    }
-    roan_background_watch(client);
+    ROAN_IGNORE(roan_background_turn(client, wait_ms < 0 ? -1 : (int64_t)wait_ms * 1000)); /* or another thread does */
     return ROAN_OK;
 }
 

@@ -387,6 +387,10 @@ static void give_up_wire(roan_link *link)
         return;
     link->wire = NULL;
     wire->is_dead = true;
+    if (link->watched_fd >= 0) {
+        roan_background_unwatch(link);
+        roan_background_notify(&link->client->root->background); /* the loop must watch what comes next */
+    }
     if (wire->users > 0)
         wire->stream->transport->interrupt(wire->stream);
     else
@@ -620,6 +624,7 @@ static void progress_opening(roan_link *link, roan_outcome *outcome)
     roan_error error;
     roan_failure failure;
 
+    roan_background_unwatch(link); /* the descriptor may change */
     switch (link->wire->stream->transport->progress(link->wire->stream, &error)) {
     case ROAN_PROGRESS_OPENING:
         return;

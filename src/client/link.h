@@ -94,7 +94,6 @@ struct roan_link {
     int64_t polled_until_us;  /* with is_polled: when the background wakes by itself */
     int watched_fd;           /* LOOP: what the epoll descriptor watches of it */
     uint32_t watched_events;
-    uint64_t watched_epoch;
     roan_link *pool_next;     /* idle in the pool */
     int64_t idle_since_us;
     _Atomic uint32_t references; /* the owner, futures of an exclusive link, a round of the background */

@@ -260,6 +260,15 @@ static void fail_line_timeout(const roan *client, roan_failure *failure)
                      client->settings->options.leases_max);
 }
 
+/* Until `word` is woken or next_us, or something happened when it is this thread that must see to it. */
+static void wait_in_line(roan *client, _Atomic uint32_t *word, int64_t now_us, int64_t next_us)
+{
+    int64_t wait_us = next_us == ROAN_NO_DEADLINE ? -1 : ROAN_MAX(next_us - now_us, 0) + 1;
+
+    if (!roan_background_help(client, wait_us))
+        roan_park(word, wait_us);
+}
+
 roan_status roan_pool_take(roan *client, int64_t until_us, roan_link **ret_link, roan_failure *ret_failure)
 {
     roan_pool *pool = &client->pool;
@@ -279,7 +288,7 @@ roan_status roan_pool_take(roan *client, int64_t until_us, roan_link **ret_link,
                 break;
             pthread_mutex_unlock(&pool->lock);
             roan_outcome_finish(client, &outcome);
-            roan_background_pause(client, ticket.word, until_us == ROAN_NO_DEADLINE ? -1 : until_us - now_us);
+            wait_in_line(client, ticket.word, now_us, until_us);
             pthread_mutex_lock(&pool->lock);
         }
         *ret_link = ticket.granted;
@@ -568,7 +577,7 @@ void roan_pool_wait(roan_future *future, int64_t until_us)
         pthread_mutex_unlock(lock);
         next_us = ROAN_MIN(until_us, roan_pool_expire(client, now_us));
         if (!roan_is_settled(future) && future->link == NULL)
-            roan_background_pause(client, node.word, next_us == ROAN_NO_DEADLINE ? -1 : ROAN_MAX(next_us - now_us, 0) + 1);
+            wait_in_line(client, node.word, now_us, next_us);
         lock = roan_pool_lock_future(future);
     }
     for (roan_wait_node **at = &future->waiters; *at != NULL; at = &(*at)->next)
