@@ -13,7 +13,7 @@ packages_of() {
     case $1 in
         build) echo "gcc libc6-dev make meson ninja-build pkg-config python3 libjemalloc-dev liburing-dev" \
                     "libluajit-5.1-dev lua-cjson-dev libedit-dev libssl-dev libxxhash-dev" ;;
-        test) echo "g++ binutils libcmocka-dev redis-server" ;;
+        test) echo "g++ binutils libcmocka-dev redis-server libuv1-dev libev-dev libglib2.0-dev" ;;
         fuzz) echo "clang llvm libclang-rt-dev" ;;
         format) echo "clang-format" ;;
         interop) echo "python3-venv redis-tools" ;;

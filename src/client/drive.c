@@ -82,6 +82,8 @@ static void drive(roan_link *link, roan_ready_fn is_ready, const void *argument,
         step(link, until_us, outcome);
     }
     link->driver = ROAN_DRIVER_NONE;
+    if (link->wire != NULL && link->watched_fd < 0 && link->client->root->settings->options.drive == ROAN_DRIVE_LOOP)
+        outcome->wakes_background = true; /* the loop does not know this connection yet */
 }
 
 static bool note_contention(roan_link *link)
