@@ -288,8 +288,8 @@ static int64_t sleep_us(const roan *client, int64_t due_us, int64_t wait_us)
 {
     int64_t left_us;
 
-    if (atomic_load(&client->background.is_notified))
-        return 0;
+    if (atomic_load(&client->background.is_notified) || atomic_load(&client->background.is_stopping))
+        return 0; /* the round may have begun with clearing the notification of the end */
     if (due_us == ROAN_NO_DEADLINE)
         return wait_us;
     left_us = ROAN_MAX(due_us - roan_now_us(client), 0);
