@@ -50,7 +50,7 @@ def source_of(code, include):
     if re.search(r"^int main\(", code, re.MULTILINE):
         return code
     headers = [name for name in sorted(os.listdir(os.path.join(include, "roan")))
-               if name.endswith(".h") and name not in SERVER_HEADERS]
+               if name.endswith(".h") and name not in SERVER_HEADERS and not name.startswith("loop_")]
     prelude = "".join('#include "roan/%s"\n' % name for name in headers) + PRELUDE
     if code.startswith("static"):
         return prelude + code

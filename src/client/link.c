@@ -466,11 +466,13 @@ void roan_link_lose(roan_link *link, const roan_failure *why, roan_outcome *outc
 {
     bool was_ready = link->state == ROAN_LINK_READY;
     bool comes_back = link->client->root->settings->options.reconnect > 0 && !link->is_exclusive;
+    roan_failure failure = *why;
     int64_t now_us = roan_now_us(link->client);
 
     if (!was_ready) {
+        failure.code = ROAN_E_CONNECT;
         if (link->state == ROAN_LINK_OPENING || link->state == ROAN_LINK_HANDSHAKE)
-            roan_link_connect_failed(link, why, false, outcome);
+            roan_link_connect_failed(link, &failure, false, outcome);
         return;
     }
     give_up_wire(link);
