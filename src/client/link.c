@@ -30,7 +30,7 @@ void roan_link_drop(roan_link *link)
         return;
     ROAN_ASSERT(link->driver == ROAN_DRIVER_NONE && link->head == NULL && link->delayed == NULL);
     ROAN_ASSERT(link->wire == NULL);
-    free(link->handshake.request);
+    roan_link_forget_handshake(link);
     pthread_mutex_destroy(&link->lock);
     free(link);
 }
@@ -142,6 +142,12 @@ void roan_link_submit(roan_link *link, roan_future *future, bool is_waited_for, 
         roan_failure_set(&failure, has_ended ? ROAN_E_LOST : ROAN_E_CLOSED, ROAN_FATE_NOT_SENT, "%s",
                          has_ended ? "the connection of this lease has ended" : "the handle is closed");
         roan_link_settle(link, future, failure.code, NULL, &failure, outcome);
+        return;
+    }
+    if (link->was_ready && link->state == ROAN_LINK_IDLE && link->client->root->settings->options.reconnect < 0) {
+        roan_failure_set(&failure, ROAN_E_LOST, ROAN_FATE_NOT_SENT,
+                         "the connection was lost and is not opened again (reconnect is off; roan_ready() opens it)");
+        roan_link_settle(link, future, ROAN_E_LOST, NULL, &failure, outcome);
         return;
     }
     if (queue_is_full(link, future)) {
@@ -439,7 +445,7 @@ static void forget_stream(roan_link *link)
     link->epoch++;
 }
 
-/* Connections that end within this much of becoming ready count as failed attempts to connect. */
+/* Connections that end within this much of becoming ready without having answered anything count as failed attempts. */
 #define SHORT_LIFE_US 1000000
 
 /* The next attempt comes later the more of them have failed in a row. */
@@ -467,6 +473,7 @@ void roan_link_lose(roan_link *link, const roan_failure *why, roan_outcome *outc
     bool was_ready = link->state == ROAN_LINK_READY;
     bool comes_back = link->client->root->settings->options.reconnect > 0 && !link->is_exclusive;
     roan_failure failure = *why;
+    bool is_failure;
     int64_t now_us = roan_now_us(link->client);
 
     if (!was_ready) {
@@ -475,6 +482,7 @@ void roan_link_lose(roan_link *link, const roan_failure *why, roan_outcome *outc
             roan_link_connect_failed(link, &failure, false, outcome);
         return;
     }
+    is_failure = link->answered_end == 0 && now_us - link->ready_us < SHORT_LIFE_US;
     give_up_wire(link);
     link->state = ROAN_LINK_IDLE;
     sort_out_queue(link, why, comes_back, outcome);
@@ -487,7 +495,7 @@ void roan_link_lose(roan_link *link, const roan_failure *why, roan_outcome *outc
         link->state = ROAN_LINK_CLOSED;
         return;
     }
-    if (now_us - link->ready_us < SHORT_LIFE_US) {
+    if (is_failure) {
         link->connect_failure = *why;
         back_off(link, now_us);
     } else {

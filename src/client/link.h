@@ -204,6 +204,7 @@ void roan_link_cancel(roan_link *link, roan_future *future, const roan_failure *
 /* Internal to link*.c */
 void roan_link_open(roan_link *link, int64_t now_us, roan_outcome *outcome);
 void roan_link_connect_failed(roan_link *link, const roan_failure *why, bool is_final, roan_outcome *outcome);
+void roan_link_forget_handshake(roan_link *link);
 void roan_link_handshake_begin(roan_link *link, roan_outcome *outcome);
 void roan_link_handshake_reply(roan_link *link, const roan_value *reply, roan_outcome *outcome);
 void roan_link_unqueue(roan_link *link, roan_future *future);

@@ -16,7 +16,8 @@
 
 typedef enum step { STEP_HELLO, STEP_AUTH, STEP_SETNAME, STEP_SELECT, STEP_SETINFO } step;
 
-#define CREDENTIAL_BYTES_MAX 4096
+/* All requests of a handshake without the texts of the program. */
+#define HANDSHAKE_BYTES 512
 
 void roan_link_want(roan_link *link, int64_t now_us, roan_outcome *outcome)
 {
@@ -57,6 +58,21 @@ void roan_link_open(roan_link *link, int64_t now_us, roan_outcome *outcome)
 }
 
 /* ---- what is sent ---- */
+
+/* The requests hold the password: they are wiped, and never moved while they grow. */
+void roan_link_forget_handshake(roan_link *link)
+{
+    if (link->handshake.request != NULL)
+        explicit_bzero(link->handshake.request, link->handshake.request_capacity);
+    free(link->handshake.request);
+    link->handshake.request = NULL;
+    link->handshake.request_bytes = link->handshake.request_sent = link->handshake.request_capacity = 0;
+}
+
+static size_t text_bytes(const char *text)
+{
+    return text != NULL ? strlen(text) : 0;
+}
 
 static bool add_request(roan_link *link, step kind, size_t argc, const roan_slice *argv)
 {
@@ -159,11 +175,18 @@ static void begin_round(roan_link *link, bool is_second_round, roan_outcome *out
         roan_link_connect_failed(link, &failure, true, outcome);
         return;
     }
+    roan_link_forget_handshake(link);
+    link->handshake.request_capacity =
+        HANDSHAKE_BYTES + text_bytes(who.username) + text_bytes(who.password) + text_bytes(options->client_name);
+    link->handshake.request = malloc(link->handshake.request_capacity);
+    if (link->handshake.request == NULL)
+        link->handshake.request_capacity = 0;
     link->handshake.count = link->handshake.done = 0;
-    link->handshake.request_bytes = link->handshake.request_sent = 0;
     link->handshake.is_second_round = is_second_round;
     link->handshake.is_refused = link->handshake.has_failed = false;
-    if (options->protocol != 2 && !is_second_round)
+    if (link->handshake.request == NULL)
+        is_whole = false;
+    else if (options->protocol != 2 && !is_second_round)
         is_whole = add_hello(link, options, who);
     else
         is_whole = add_auth(link, who) && add_setname(link, options);
@@ -186,9 +209,7 @@ void roan_link_handshake_begin(roan_link *link, roan_outcome *outcome)
 
 static void become_ready(roan_link *link, roan_outcome *outcome)
 {
-    free(link->handshake.request);
-    link->handshake.request = NULL;
-    link->handshake.request_bytes = link->handshake.request_sent = link->handshake.request_capacity = 0;
+    roan_link_forget_handshake(link);
     link->state = ROAN_LINK_READY;
     link->was_ready = true;
     link->ready_us = roan_now_us(link->client);

@@ -525,6 +525,26 @@ static void test_without_reconnect_the_waiting_fail(void **state)
     roan_flush(client);
     roan_peer_reset(roan_scripted_peer(world, 0), 10 * MS, ECONNRESET);
     expect_failure(slow, ROAN_E_LOST, ROAN_FATE_MAY_HAVE_RUN);
+    assert_int_equal(run("PING", NULL), ROAN_E_LOST);
+    assert_int_equal(roan_last_failure()->fate, ROAN_FATE_NOT_SENT);
+    assert_int_equal(roan_scripted_opened(world), 1);
+    assert_int_equal(roan_ready(client, -1), ROAN_OK);
+    assert_int_equal(run("PING", NULL), ROAN_OK);
+}
+
+/* A server that takes connections and hangs up at once must not be stormed. */
+static void test_connections_that_end_at_once_back_off(void **state)
+{
+    (void)state;
+    for (unsigned i = 1; i < 5; i++)
+        roan_peer_cut_sent(roan_scripted_peer(world, i), 130, 0); /* behind the handshake */
+    open_with("?backoff_first_ms=100&backoff_jitter_percent=-1&retries_max=10", NULL);
+    assert_int_equal(run("PING", NULL), ROAN_OK);
+    roan_peer_end(roan_scripted_peer(world, 0), 0);
+    roan_scripted_advance(world, 1000 * MS);
+    int64_t before = roan_scripted_now(world);
+    assert_int_equal(run("GET k", ROAN_WITH(.timeout_ms = 20000)), ROAN_NIL);
+    assert_in_range(roan_scripted_now(world) - before, 700 * MS, 3200 * MS);
 }
 
 static void test_a_connection_closed_while_idle_costs_nothing(void **state)
@@ -777,6 +797,7 @@ int main(void)
         LINK_TEST(test_garbage_ends_the_connection_with_a_protocol_error),
         LINK_TEST(test_a_reply_beyond_the_limit_is_refused),
         LINK_TEST(test_without_reconnect_the_waiting_fail),
+        LINK_TEST(test_connections_that_end_at_once_back_off),
         LINK_TEST(test_a_connection_closed_while_idle_costs_nothing),
         LINK_TEST(test_the_queue_is_bounded),
         LINK_TEST(test_order_is_kept_through_a_reconnection),
