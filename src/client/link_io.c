@@ -94,6 +94,15 @@ static void gather(roan_link *link, gathered *out)
     }
 }
 
+/* Copied: the handshake may fail, and its requests be wiped, while somebody is inside of send(). */
+static void gather_handshake(const roan_link *link, gathered *out)
+{
+    size_t bytes = ROAN_MIN(link->handshake.request_bytes - link->handshake.request_sent, (size_t)BLOCK_BYTES);
+
+    memcpy(out->block, link->handshake.request + link->handshake.request_sent, bytes);
+    out->iov[out->pieces++] = (struct iovec){out->block, bytes};
+}
+
 static void fail_protocol(roan_link *link, const char *what, roan_outcome *outcome)
 {
     roan_failure failure;
@@ -150,14 +159,14 @@ static void send_some(roan_link *link, roan_outcome *outcome)
 {
     roan_wire *wire = link->wire;
     gathered out;
+    bool is_handshake = link->state == ROAN_LINK_HANDSHAKE;
     size_t wanted = 0;
     ssize_t sent;
 
     out.pieces = out.held_count = 0;
     out.block_bytes = 0;
-    if (link->state == ROAN_LINK_HANDSHAKE)
-        out.iov[out.pieces++] = (struct iovec){link->handshake.request + link->handshake.request_sent,
-                                               link->handshake.request_bytes - link->handshake.request_sent};
+    if (is_handshake)
+        gather_handshake(link, &out);
     else
         gather(link, &out);
     for (unsigned i = 0; i < out.pieces; i++)
@@ -169,6 +178,8 @@ static void send_some(roan_link *link, roan_outcome *outcome)
     pthread_mutex_lock(&link->lock);
     for (unsigned i = 0; i < out.held_count; i++)
         roan_drop(out.held[i]);
+    if (is_handshake)
+        explicit_bzero(out.block, wanted);
     link->is_sending = false;
     if (!roan_link_leave_wire(link, wire))
         return;
