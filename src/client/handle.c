@@ -231,11 +231,26 @@ static bool drain(roan *client, int64_t until_us)
     return drained;
 }
 
+/* The same for commands that block, on links of the pool. */
+static bool drain_pool(roan *client, int64_t until_us)
+{
+    while (roan_pool_is_busy(client)) {
+        int64_t left_us = until_us - roan_now_us(client);
+        if (left_us <= 0)
+            return false;
+        left_us = ROAN_MIN(left_us, 1000); /* nobody wakes us: look often */
+        if (!roan_background_help(client, left_us))
+            roan_park(roan_park_word(), left_us);
+    }
+    return true;
+}
+
 roan_status roan_close(roan *client, int drain_ms)
 {
     roan_outcome outcome;
     roan_failure failure;
-    bool drained = true;
+    int64_t until_us;
+    bool drained;
 
     if (client == NULL)
         return ROAN_OK;
@@ -246,7 +261,9 @@ roan_status roan_close(roan *client, int drain_ms)
     ROAN_ASSERT(client->magic == ROAN_HANDLE_MAGIC);
     roan_handle_check_fork(client);
     atomic_store(&client->is_closing, true);
-    drained = drain(client, roan_now_us(client) + (int64_t)ROAN_MAX(drain_ms, 0) * 1000);
+    until_us = roan_now_us(client) + (int64_t)ROAN_MAX(drain_ms, 0) * 1000;
+    drained = drain(client, until_us);
+    drained = drain_pool(client, until_us) && drained;
     roan_background_stop(client);
     roan_failure_set(&failure, ROAN_E_CLOSED, ROAN_FATE_MAY_HAVE_RUN, "the handle was closed");
     roan_pool_close(client, &failure);

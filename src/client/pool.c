@@ -47,6 +47,7 @@ void roan_pool_forget(roan *client)
         free(at);
     }
     client->pool.first = client->pool.last = NULL;
+    client->pool.blocked = NULL;
     client->pool.idle_count = client->pool.active_count = client->pool.waiting_count = 0;
 }
 
@@ -98,6 +99,12 @@ static bool is_alive(roan_link *link, roan_outcome *outcome)
 }
 
 /* ---- taking ---- */
+
+/* Are new calls refused? Those in line are served until the pool itself is closed. Pool's lock held. */
+static bool is_closed(const roan *client)
+{
+    return client->pool.is_closed || atomic_load_explicit(&client->is_closing, memory_order_relaxed);
+}
 
 /* Was it idle for so long that a PING should be answered first? */
 static bool is_stale(const roan *client, const roan_link *link)
@@ -185,10 +192,13 @@ static void release_after_block(roan_future *future)
 /* Pool's lock held. */
 static void begin_on(roan_link *link, roan_future *future, roan_outcome *outcome)
 {
+    roan_pool *pool = &future->client->pool;
     roan_outcome own; /* as in is_alive() */
 
     future->owner = link;
     future->release = release_after_block;
+    link->pool_next = pool->blocked;
+    pool->blocked = link;
     roan_outcome_begin(&own);
     pthread_mutex_lock(&link->lock);
     roan_link_begin(link, future, &own);
@@ -234,13 +244,13 @@ void roan_pool_begin(roan *client, roan_future *future)
     look_at_due(client);
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&pool->lock);
-    if (ticket != NULL && pool->first == NULL && !pool->is_closed)
+    if (ticket != NULL && pool->first == NULL && !is_closed(client))
         link = take_now(client, true, &is_out_of_memory, &outcome);
     if (link != NULL) {
         begin_on(link, future, &outcome);
-    } else if (is_out_of_memory || pool->is_closed) {
-        roan_failure_set(&failure, pool->is_closed ? ROAN_E_CLOSED : ROAN_E_NOMEM, ROAN_FATE_NOT_SENT, "%s",
-                         pool->is_closed ? "the handle is closed" : "out of memory");
+    } else if (is_out_of_memory || is_closed(client)) {
+        roan_failure_set(&failure, is_closed(client) ? ROAN_E_CLOSED : ROAN_E_NOMEM, ROAN_FATE_NOT_SENT, "%s",
+                         is_closed(client) ? "the handle is closed" : "out of memory");
         settle_in_line(future, &failure, &outcome);
     } else {
         *ticket = (roan_ticket){.future = roan_keep(future),
@@ -279,8 +289,8 @@ roan_status roan_pool_take(roan *client, int64_t until_us, roan_link **ret_link,
     look_at_due(client);
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&pool->lock);
-    *ret_link = pool->first == NULL && !pool->is_closed ? take_now(client, false, &is_out_of_memory, &outcome) : NULL;
-    if (*ret_link == NULL && !is_out_of_memory && !pool->is_closed) {
+    *ret_link = pool->first == NULL && !is_closed(client) ? take_now(client, false, &is_out_of_memory, &outcome) : NULL;
+    if (*ret_link == NULL && !is_out_of_memory && !is_closed(client)) {
         enqueue(pool, &ticket, &outcome);
         while (ticket.granted == NULL && !ticket.is_late && !pool->is_closed) {
             int64_t now_us = roan_now_us(client);
@@ -296,7 +306,7 @@ roan_status roan_pool_take(roan *client, int64_t until_us, roan_link **ret_link,
             dequeue(pool, &ticket);
     }
     if (*ret_link == NULL) {
-        if (pool->is_closed)
+        if (is_closed(client))
             roan_failure_set(ret_failure, ROAN_E_CLOSED, ROAN_FATE_NOT_SENT, "the handle is closed");
         else if (is_out_of_memory)
             roan_failure_set(ret_failure, ROAN_E_NOMEM, ROAN_FATE_NOT_SENT, "out of memory");
@@ -391,6 +401,15 @@ void roan_pool_warm(roan *client)
     roan_outcome_finish(client, &outcome);
 }
 
+static void remove_blocked(roan_pool *pool, const roan_link *link)
+{
+    for (roan_link **at = &pool->blocked; *at != NULL; at = &(*at)->pool_next)
+        if (*at == link) {
+            *at = link->pool_next;
+            return;
+        }
+}
+
 static void give(roan *client, roan_link *link, bool is_kept)
 {
     roan_pool *pool = &client->pool;
@@ -401,6 +420,7 @@ static void give(roan *client, roan_link *link, bool is_kept)
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&pool->lock);
     pool->active_count--;
+    remove_blocked(pool, link);
     if (is_kept && !pool->is_closed) {
         link->idle_since_us = roan_now_us(client);
         link->pool_next = pool->idle;
@@ -590,6 +610,44 @@ void roan_pool_wait(roan_future *future, int64_t until_us)
 
 /* ---- the end ---- */
 
+bool roan_pool_is_busy(roan *client)
+{
+    roan_pool *pool = &client->pool;
+    bool is_busy;
+
+    pthread_mutex_lock(&pool->lock);
+    is_busy = pool->blocked != NULL;
+    for (const roan_ticket *at = pool->first; at != NULL; at = at->next)
+        is_busy |= at->future != NULL;
+    pthread_mutex_unlock(&pool->lock);
+    return is_busy;
+}
+
+/* Pool's lock held: those in line. */
+static void close_line(roan_pool *pool, const roan_failure *why, roan_outcome *outcome)
+{
+    for (roan_ticket *at = pool->first, *next; at != NULL; at = next) {
+        next = at->next;
+        if (at->future != NULL)
+            roan_pool_cancel(at->future, why, outcome);
+        else
+            roan_outcome_wake(outcome, at->word);
+    }
+}
+
+/* Its command fails, and with that it comes back to be destroyed. */
+static void close_blocked(roan *client, roan_link *link, const roan_failure *why)
+{
+    roan_outcome outcome;
+
+    roan_outcome_begin(&outcome);
+    pthread_mutex_lock(&link->lock);
+    roan_link_close(link, why, &outcome);
+    pthread_mutex_unlock(&link->lock);
+    roan_outcome_finish(client, &outcome);
+    roan_link_drop(link);
+}
+
 void roan_pool_close(roan *client, const roan_failure *why)
 {
     roan_pool *pool = &client->pool;
@@ -599,16 +657,18 @@ void roan_pool_close(roan *client, const roan_failure *why)
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&pool->lock);
     pool->is_closed = true;
-    for (roan_ticket *at = pool->first, *next; at != NULL; at = next) {
-        next = at->next;
-        if (at->future != NULL)
-            roan_pool_cancel(at->future, why, &outcome);
-        else
-            roan_outcome_wake(&outcome, at->word);
-    }
+    close_line(pool, why, &outcome);
     idle = pool->idle;
     pool->idle = NULL;
     pool->idle_count = 0;
+    while (pool->blocked != NULL) {
+        roan_link *link = pool->blocked;
+        pool->blocked = link->pool_next;
+        roan_link_keep(link);
+        pthread_mutex_unlock(&pool->lock);
+        close_blocked(client, link, why);
+        pthread_mutex_lock(&pool->lock);
+    }
     pthread_mutex_unlock(&pool->lock);
     while (idle != NULL) {
         roan_link *link = idle;

@@ -25,6 +25,7 @@ typedef struct roan_ticket {
 typedef struct roan_pool {
     pthread_mutex_t lock;
     roan_link *idle;          /* by `pool_next`, most recently used first */
+    roan_link *blocked;       /* by `pool_next`: in use by a command */
     uint32_t idle_count, active_count;
     roan_ticket *first, *last; /* waiting */
     uint32_t waiting_count;
@@ -36,8 +37,10 @@ typedef struct roan_pool {
 } roan_pool;
 
 void roan_pool_init(roan *client);
-/* Closes idle links; those in use are closed when they come back. Fails who waits. */
+/* Closes idle links and those in use by commands; a lease's is closed when it comes back. Fails who waits. */
 void roan_pool_close(roan *client, const roan_failure *why);
+/* Are there commands on links of the pool, or in line for one? */
+bool roan_pool_is_busy(roan *client);
 void roan_pool_done(roan *client);
 void roan_pool_forget(roan *client); /* after fork() */
 

@@ -763,6 +763,32 @@ static void test_blocking_takes_no_stale_one(void **state)
     assert_int_equal(stats().leases_idle, 1);
 }
 
+/* Nothing is left unsettled when the handle goes, whether it was sent, in line or neither. */
+static void test_closing_with_blocking(void **state)
+{
+    (void)state;
+    static const struct {
+        int drain_ms;
+        roan_status status, first, second;
+    } cases[] = {{0, ROAN_E_TIMEOUT, ROAN_E_CLOSED, ROAN_E_CLOSED}, /* both blocked for a second, one after the other */
+                 {500, ROAN_E_TIMEOUT, ROAN_E_CLOSED, ROAN_E_CLOSED},
+                 {1500, ROAN_E_TIMEOUT, ROAN_NIL, ROAN_E_CLOSED},
+                 {2500, ROAN_OK, ROAN_NIL, ROAN_NIL}};
+    for (size_t i = 0; i < ROAN_COUNT_OF(cases); i++) {
+        open_client("drive=loop&lease_idle_ms=-1&leases_max=1&lease_timeout_ms=-1");
+        roan_future *first = go(client, "BLPOP q 1", NULL);
+        roan_future *second = go(client, "BLPOP q 1", NULL);
+        turn_for(1000);
+        assert_int_equal(roan_close(client, cases[i].drain_ms), cases[i].status);
+        client = NULL;
+        assert_true(roan_is_settled(first));
+        assert_true(roan_is_settled(second));
+        assert_int_equal(roan_take(first, NULL, NULL), cases[i].first);
+        assert_int_equal(roan_take(second, NULL, NULL), cases[i].second);
+        assert_int_equal(roan_scripted_open_streams(world), 0);
+    }
+}
+
 static void test_blocking_on_lease(void **state)
 {
     (void)state;
@@ -1010,6 +1036,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_blocking, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_blocking_late_and_canceled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_blocking_takes_no_stale_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_closing_with_blocking, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_blocking_on_lease, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_with, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
