@@ -17,7 +17,7 @@
 
 #include "roan/batch.h"
 #include "roan/client.h"
-#include "server_process.h"
+#include "live_server.h"
 
 #define THREADS 16
 #define ROUNDS 300

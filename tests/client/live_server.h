@@ -1,4 +1,4 @@
-/* server_process.h: a server of its own for a test: started on a free port in a temporary folder, stopped, killed, started
+/* live_server.h: a server of its own for a test: started on a free port in a temporary folder, stopped, killed, started
  * again on the same port. Which program: a command line with {port} and {dir}, as the tests in Python write it. */
 #pragma once
 
