@@ -42,12 +42,12 @@ static roan *open_attached_to(const char *host, int port, const char *query, con
     return client;
 }
 
-static roan *open_attached(const char *query)
+static inline roan *open_attached(const char *query)
 {
     return open_attached_to("127.0.0.1", server.port, query, NULL);
 }
 
-static roan_status close_attached(roan *client)
+static inline roan_status close_attached(roan *client)
 {
     kit_detach(client);
     return roan_close(client, 0);
