@@ -1000,7 +1000,7 @@ static void test_watch_lost(void **state)
     roan_peer_expect(roan_scripted_peer(world, 1), 0, "*", "");
     assert_int_equal(run(client, "PING"), ROAN_OK);
     roan_peer_reset(roan_scripted_peer(world, 1), 50000, ECONNRESET);
-    assert_int_equal(roan_watch(client, KEYS, 5, increment, &other, NULL), ROAN_E_LOST);
+    assert_int_equal(roan_watch(client, KEYS, 5, increment, &other, NULL), ROAN_E_CONNECT);
     assert_int_equal(roan_last_failure()->fate, ROAN_FATE_NOT_SENT);
     assert_int_equal(other.calls, 0);
     assert_int_equal(stats().leases_active, 0);
