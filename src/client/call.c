@@ -101,7 +101,7 @@ roan_future *roan_future_prepare(roan *client, size_t argc, const roan_slice *ar
     return future;
 }
 
-static void tell_start(roan *client, roan_future *future)
+void roan_future_tell_start(roan *client, roan_future *future)
 {
     const roan_hooks *hooks = &client->root->settings->hooks;
 
@@ -142,7 +142,7 @@ void roan_future_begin(roan *client, roan_future *future)
     roan_outcome outcome;
     roan_link *link = client->link;
 
-    tell_start(client, future);
+    roan_future_tell_start(client, future);
     if (future->block_us >= 0 && client == client->root) {
         roan_pool_begin(client, future);
         return;
@@ -394,7 +394,7 @@ roan_status roan_do_prepared(roan *client, roan_future *future, roan_value **ret
         roan_future_begin(client, future);
         return roan_do_future(future, ret_reply);
     }
-    tell_start(client, future);
+    roan_future_tell_start(client, future);
     roan_link_run(client->link, future);
     return roan_do_future(future, ret_reply);
 }

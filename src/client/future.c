@@ -146,6 +146,9 @@ static void destroy(roan_future *future)
         roan_link_drop(future->link);
     if (future->request != future->inline_request)
         free(future->request);
+    free(future->old_request);
+    if (future->free_plan != NULL)
+        future->free_plan(future->plan);
     put_into_store(future);
 }
 
@@ -237,6 +240,16 @@ bool roan_future_encode(roan_future *future, size_t argc, const roan_slice *argv
     future->request_bytes += (size_t)(at - start);
     future->replies_due++;
     return true;
+}
+
+void roan_future_exchange(roan_future *future, char *request, size_t bytes, size_t replies_due)
+{
+    ROAN_ASSERT(!future->is_queued && future->old_request == NULL);
+    if (future->request != future->inline_request)
+        future->old_request = future->request;
+    future->request = request;
+    future->request_bytes = future->request_capacity = bytes;
+    future->replies_due = replies_due;
 }
 
 void roan_future_settle(roan_future *future, roan_status status, roan_value *reply, const roan_failure *failure)

@@ -27,6 +27,10 @@ typedef struct roan_wait_node roan_wait_node;
 typedef roan_status (*roan_finish_fn)(roan_future *future, roan_value **values, size_t count, roan_value **ret_result,
                                       roan_failure *ret_failure);
 
+/* Looks at an error that answers the request, with the link's lock held and the future in no queue. True: it is sent once
+ * more, under the same deadline; the request may have been exchanged (roan_future_exchange). */
+typedef bool (*roan_error_fn)(roan_link *link, roan_future *future, const roan_failure *failure);
+
 struct roan_future {
     _Atomic uint32_t references;
     _Atomic bool is_settled; /* written last: with it the result may be read without the lock */
@@ -53,6 +57,10 @@ struct roan_future {
     const roan_command_traits **parts; /* of a batch: its commands, from malloc */
     size_t parts_count;
     uint32_t states;         /* what it may leave on an exclusive link */
+    roan_error_fn on_error;  /* or NULL */
+    void *plan;              /* on_error's; freed by free_plan with the future */
+    void (*free_plan)(void *plan);
+    char *old_request;       /* exchanged: a send() may still read it */
     int retry;               /* as in roan_call */
     roan_retry_class retry_class;
     int64_t block_us;        /* how long the server may block: -1 not at all, INT64_MAX for ever */
@@ -93,6 +101,9 @@ bool roan_future_encode(roan_future *future, size_t argc, const roan_slice *argv
 
 /* Room for `bytes` more in the request, or NULL. */
 char *roan_future_reserve(roan_future *future, size_t bytes);
+
+/* It sends these bytes from now on, from malloc, which it owns; `replies_due` answers come. Once only. */
+void roan_future_exchange(roan_future *future, char *request, size_t bytes, size_t replies_due);
 
 /* Sets the result; the caller then hands it to an outcome (drive.h), which wakes and calls back. `failure` (may be NULL
  * for ROAN_OK and ROAN_NIL) is copied. Once only. */

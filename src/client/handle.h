@@ -66,6 +66,9 @@ void roan_link_begin(roan_link *link, roan_future *future, roan_outcome *outcome
 /* Begins a prepared future on the handle's link, or on a leased one when it blocks. */
 void roan_future_begin(roan *client, roan_future *future);
 
+/* Tells the hooks that it begins. */
+void roan_future_tell_start(roan *client, roan_future *future);
+
 /* Runs a prepared future. May it wait here? (checked by the caller: roan_is_in_callback) */
 roan_status roan_do_prepared(roan *client, roan_future *future, roan_value **ret_reply);
 

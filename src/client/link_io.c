@@ -253,7 +253,9 @@ static void answer_one(roan_link *link, roan_future *future, roan_value *reply, 
     } else if (reply->type == ROAN_REPLY_ERROR) {
         roan_failure_of_reply(&failure, reply);
         roan_value_free(reply);
-        if (!roan_link_try_again(link, future, &failure, link->received_us))
+        if (future->on_error != NULL && future->on_error(link, future, &failure))
+            roan_link_queue(link, future);
+        else if (!roan_link_try_again(link, future, &failure, link->received_us))
             roan_link_settle(link, future, ROAN_E_SERVER, NULL, &failure, outcome);
     } else {
         if (future->strips_prefix)
