@@ -27,7 +27,8 @@
 
 bool roan_drive_is_background(const roan_link *link)
 {
-    return link->is_owned || link->client->root->settings->options.drive == ROAN_DRIVE_THREAD;
+    return link->is_owned || (link->client->root->settings->options.drive == ROAN_DRIVE_THREAD &&
+                              link->client->transport->has_descriptors); /* else there is no thread */
 }
 
 static bool may_take_role(const roan_link *link)
