@@ -19,6 +19,7 @@
 #ifndef ROAN_SCRIPT_H
 #define ROAN_SCRIPT_H
 
+#include "roan/batch.h"
 #include "roan/client.h"
 
 #ifdef __cplusplus
@@ -50,6 +51,11 @@ ROAN_API roan_status roan_script_run(roan *client, roan_script *script, size_t k
 /* Begins to run it; as roan_go. */
 ROAN_API roan_future *roan_script_go(roan *client, roan_script *script, size_t key_count, const roan_slice *keys,
                                      size_t arg_count, const roan_slice *args, const roan_call *call);
+
+/* Adds a run to a batch. The first run of a script in a batch brings its body along, later ones rely on that: nothing
+ * could be loaded in the middle of a batch. */
+ROAN_API void roan_script_add(roan_batch *batch, roan_script *script, size_t key_count, const roan_slice *keys,
+                              size_t arg_count, const roan_slice *args);
 
 /* ---- libraries of functions (Redis 7) ---------------------------------------------------------------------------- */
 

@@ -11,12 +11,16 @@
 #include "roan/batch.h"
 
 #include "base/macros.h"
+#include "client/code.h"
 #include "client/faces.h"
 #include "client/handle.h"
 #include "resp/reply_reader.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* Scripts beyond these bring their body with every run. */
+#define CODES_MAX 8
 
 struct roan_batch {
     roan *client;
@@ -25,6 +29,8 @@ struct roan_batch {
     size_t count, capacity;
     int64_t block_us;   /* how long the server may block: all of them together; INT64_MAX: for ever */
     bool is_atomic;
+    uint64_t codes[CODES_MAX]; /* whose bodies it brings along, see code.h */
+    unsigned codes_count;
     roan_error problem; /* code ROAN_OK: none so far */
 };
 
@@ -80,6 +86,18 @@ void roan_batch_refused(roan_batch *batch, roan_status code, const char *text)
 {
     if (batch != NULL && batch->problem.code == ROAN_OK)
         roan_error_set(&batch->problem, code, "%s", text);
+}
+
+bool roan_batch_brings(roan_batch *batch, uint64_t code)
+{
+    if (batch == NULL)
+        return true;
+    for (unsigned i = 0; i < batch->codes_count; i++)
+        if (batch->codes[i] == code)
+            return true;
+    if (batch->codes_count < CODES_MAX)
+        batch->codes[batch->codes_count++] = code;
+    return false;
 }
 
 static bool make_room(roan_batch *batch)

@@ -20,6 +20,8 @@ typedef struct plan {
     bool has_body;
 } plan;
 
+static _Atomic uint64_t last_id;
+
 roan_code *roan_code_create(size_t bytes, const roan_code_kind *kind, size_t part_count, const roan_slice *parts)
 {
     roan_code *code = calloc(1, bytes);
@@ -42,6 +44,7 @@ roan_code *roan_code_create(size_t bytes, const roan_code_kind *kind, size_t par
     }
     code->body_bytes = total;
     code->kind = kind;
+    code->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
     atomic_init(&code->references, 1);
     ROAN_ASSERT(pthread_mutex_init(&code->lock, NULL) == 0);
     return code;
@@ -132,20 +135,26 @@ static bool make_plan(roan_code *code, roan_future *future)
 
 /* ---- runs ---- */
 
+static void put_together(roan_words *words, roan_slice command, roan_slice name, size_t key_count,
+                         const roan_slice *keys, size_t arg_count, const roan_slice *args)
+{
+    roan_words_init(words);
+    roan_words_add(words, command);
+    roan_words_add(words, name);
+    roan_words_add_integer(words, (int64_t)key_count);
+    for (size_t i = 0; i < key_count; i++)
+        roan_words_add(words, keys[i]);
+    for (size_t i = 0; i < arg_count; i++)
+        roan_words_add(words, args[i]);
+}
+
 roan_future *roan_code_prepare(roan *client, roan_code *code, roan_slice command, roan_slice name, size_t key_count,
                                const roan_slice *keys, size_t arg_count, const roan_slice *args, const roan_call *call)
 {
     roan_words words;
     roan_future *future;
 
-    roan_words_init(&words);
-    roan_words_add(&words, command);
-    roan_words_add(&words, name);
-    roan_words_add_integer(&words, (int64_t)key_count);
-    for (size_t i = 0; i < key_count; i++)
-        roan_words_add(&words, keys[i]);
-    for (size_t i = 0; i < arg_count; i++)
-        roan_words_add(&words, args[i]);
+    put_together(&words, command, name, key_count, keys, arg_count, args);
     if (words.status == ROAN_OK)
         future = roan_future_prepare(client, words.count, words.words, call);
     else
@@ -178,4 +187,13 @@ roan_future *roan_code_go(roan *client, roan_code *code, roan_slice command, roa
     if (!roan_is_settled(future))
         roan_future_begin(client, future);
     return future;
+}
+
+void roan_code_add(roan_batch *batch, roan_slice command, roan_slice name, size_t key_count, const roan_slice *keys,
+                   size_t arg_count, const roan_slice *args)
+{
+    roan_words words;
+
+    put_together(&words, command, name, key_count, keys, arg_count, args);
+    roan_words_batch(batch, &words);
 }

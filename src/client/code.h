@@ -14,6 +14,7 @@
 #pragma once
 
 #include "client/link.h"
+#include "roan/batch.h"
 
 #define ROAN_CODE_RECORDS 4
 
@@ -30,6 +31,7 @@ typedef struct roan_code_kind {
 /* The first member of scripts and libraries; shared by the program and the runs under way. */
 struct roan_code {
     _Atomic uint32_t references;
+    uint64_t id;          /* of this process */
     const roan_code_kind *kind;
     char *body;
     size_t body_bytes;
@@ -56,3 +58,10 @@ roan_status roan_code_run(roan *client, roan_code *code, roan_slice command, roa
                           const roan_call *call);
 roan_future *roan_code_go(roan *client, roan_code *code, roan_slice command, roan_slice name, size_t key_count,
                           const roan_slice *keys, size_t arg_count, const roan_slice *args, const roan_call *call);
+
+/* Adds `command name key_count keys... args...` to a batch. */
+void roan_code_add(roan_batch *batch, roan_slice command, roan_slice name, size_t key_count, const roan_slice *keys,
+                   size_t arg_count, const roan_slice *args);
+
+/* In batch.c. Does this batch bring the body of that code already? If not, it does so from now on. */
+bool roan_batch_brings(roan_batch *batch, uint64_t code);

@@ -121,3 +121,16 @@ roan_future *roan_script_go(roan *client, roan_script *script, size_t key_count,
     return roan_code_go(client, &script->code, command_of(script), roan_slice_make(script->sha, ROAN_SCRIPT_SHA_CHARS),
                         key_count, keys, arg_count, args, call);
 }
+
+void roan_script_add(roan_batch *batch, roan_script *script, size_t key_count, const roan_slice *keys, size_t arg_count,
+                     const roan_slice *args)
+{
+    roan_slice command = script->is_read_only ? ROAN_LITERAL("EVAL_RO") : ROAN_LITERAL("EVAL");
+
+    if (roan_batch_brings(batch, script->code.id))
+        roan_code_add(batch, command_of(script), roan_slice_make(script->sha, ROAN_SCRIPT_SHA_CHARS), key_count, keys,
+                      arg_count, args);
+    else
+        roan_code_add(batch, command, roan_slice_make(script->code.body, script->code.body_bytes), key_count, keys,
+                      arg_count, args);
+}

@@ -273,6 +273,51 @@ static void test_large_arguments_go_along(void **state)
     free(data);
 }
 
+static void run_batch(bool is_atomic)
+{
+    roan_value *replies;
+    roan_peer *peer = roan_scripted_peer(world, 0);
+    roan_batch *batch = roan_batch_create(client, is_atomic);
+    for (unsigned i = 0; i < 3; i++)
+        roan_script_add(batch, script, 1, &key, 1, &argument);
+    is_known = false;
+    assert_int_equal(roan_batch_run(batch, &replies, NULL), ROAN_OK);
+    assert_int_equal(replies->count, 3);
+    roan_value_free(replies);
+    size_t first = roan_peer_request_count(peer) - 3 - is_atomic;
+    char text[160];
+    snprintf(text, sizeof text, "EVALSHA %s 1 stock 7", roan_script_sha(script));
+    assert_true(roan_peer_request_is(peer, first, "EVAL " BODY " 1 stock 7"));
+    assert_true(roan_peer_request_is(peer, first + 1, text));
+    assert_true(roan_peer_request_is(peer, first + 2, text));
+}
+
+static void test_a_batch_brings_the_body_once(void **state)
+{
+    (void)state;
+    run_batch(false);
+    assert_int_equal(short_runs, 2);
+    assert_int_equal(bodies, 1);
+    roan_script_add(NULL, script, 0, NULL, 0, NULL); /* no memory for the batch: its run says so */
+}
+
+static void serve_queued(void *unused, roan_peer *peer, size_t argc, const roan_slice *argv)
+{
+    if (roan_slice_is(argv[0], "EVAL") || roan_slice_is(argv[0], "EVALSHA"))
+        roan_peer_sendf(peer, 0, "+QUEUED\r\n");
+    else if (roan_slice_is(argv[0], "EXEC"))
+        roan_peer_sendf(peer, 0, "*3\r\n:1\r\n:2\r\n:3\r\n");
+    else
+        roan_scripted_redis(unused, peer, argc, argv);
+}
+
+static void test_a_transaction_brings_the_body_once(void **state)
+{
+    (void)state;
+    roan_scripted_handle(world, serve_queued, NULL);
+    run_batch(true);
+}
+
 /* The deadline is the call's, not of each of its requests. */
 static void test_one_deadline_for_both_requests(void **state)
 {
@@ -481,6 +526,8 @@ int main(void)
         TEST(test_keys_get_the_prefix_in_both_forms),
         TEST(test_the_script_may_be_freed_while_it_runs),
         TEST(test_large_arguments_go_along),
+        TEST(test_a_batch_brings_the_body_once),
+        TEST(test_a_transaction_brings_the_body_once),
         TEST(test_one_deadline_for_both_requests),
         TEST(test_lost_while_the_body_is_under_way),
         TEST(test_a_read_only_run_is_tried_again_with_its_body),
