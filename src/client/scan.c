@@ -14,6 +14,7 @@
 #include "roan/decode.h"
 #include "roan/words.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
