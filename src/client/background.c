@@ -22,6 +22,7 @@
 
 /* A waiting caller that does the rounds looks at what it waits for so often; nobody wakes it. */
 #define HELP_US_MAX INT64_C(100000)
+#define HELP_SLEEP_US INT64_C(1000) /* while another one does them */
 
 #define TIMER_TOKEN UINT64_MAX
 #define WAKE_TOKEN (UINT64_MAX - 1)
@@ -400,18 +401,21 @@ void roan_background_watch(roan *client)
     ROAN_IGNORE(timerfd_settime(client->background.timer_fd, 0, &timer, NULL));
 }
 
-bool roan_background_turn(roan *client, int64_t wait_us)
+static bool try_round(roan *client, int64_t wait_us)
 {
-    roan_background *background = &client->background;
-
-    if (atomic_exchange(&background->is_turning, true))
+    if (atomic_exchange(&client->background.is_turning, true))
         return false;
-    background->loop_thread = pthread_self();
-    atomic_store(&background->has_turned, true);
     roan_background_round(client, wait_us);
     roan_background_watch(client);
-    atomic_store(&background->is_turning, false);
+    atomic_store(&client->background.is_turning, false);
     return true;
+}
+
+bool roan_background_turn(roan *client, int64_t wait_us)
+{
+    atomic_store(&client->background.loop_thread, pthread_self());
+    atomic_store(&client->background.has_turned, true);
+    return try_round(client, wait_us);
 }
 
 bool roan_background_help(roan *client, int64_t wait_us)
@@ -421,9 +425,13 @@ bool roan_background_help(roan *client, int64_t wait_us)
 
     if (!is_loop && client->transport->has_descriptors)
         return false;
-    if (is_loop && atomic_load(&background->has_turned) && !pthread_equal(background->loop_thread, pthread_self()))
+    if (is_loop && atomic_load(&background->has_turned) &&
+        !pthread_equal(atomic_load(&background->loop_thread), pthread_self()))
         return false;
-    return roan_background_turn(client, wait_us < 0 ? HELP_US_MAX : ROAN_MIN(wait_us, HELP_US_MAX));
+    wait_us = wait_us < 0 ? HELP_US_MAX : ROAN_MIN(wait_us, HELP_US_MAX);
+    if (!try_round(client, wait_us)) /* another waiting thread is at it, but may leave before we have what we want */
+        roan_park(roan_park_word(), ROAN_MIN(wait_us, HELP_SLEEP_US));
+    return true;
 }
 
 /* ---- the thread ---- */

@@ -20,9 +20,9 @@ typedef struct roan_background {
     _Atomic bool is_stopping;
     _Atomic bool is_notified;
     _Atomic bool is_asleep;
-    _Atomic bool is_turning; /* LOOP: inside of roan_turn() */
-    _Atomic bool has_turned; /* then loop_thread is who did it last */
-    pthread_t loop_thread;
+    _Atomic bool is_turning; /* somebody does a round in place of a thread */
+    _Atomic bool has_turned; /* by the program; then loop_thread is who did it last */
+    _Atomic pthread_t loop_thread;
     int wake_fd;          /* eventfd, -1 until needed */
     int epoll_fd, timer_fd; /* LOOP: what the program polls */
     int64_t timer_us;       /* what the timer is set to */
