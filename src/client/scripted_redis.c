@@ -543,11 +543,21 @@ static void drop_watches(roan_scripted_client *client)
     }
 }
 
+/* Slots that are there for so many requests: the next power of two. */
+static size_t queued_room(size_t count)
+{
+    size_t room = count > 0 ? 1 : 0;
+
+    while (room < count)
+        room *= 2;
+    return room;
+}
+
 static void drop_transaction(roan_scripted_client *client)
 {
     for (size_t i = 0; i < client->queued_count; i++)
         roan_scripted_request_free(client->queued[i]);
-    roan_free(client->queued, client->queued_count * sizeof *client->queued);
+    roan_free(client->queued, queued_room(client->queued_count) * sizeof *client->queued);
     client->queued = NULL;
     client->queued_count = 0;
     client->is_multi = client->has_bad_queued = false;
@@ -592,8 +602,10 @@ static void run_discard(call *c)
 static void queue_request(call *c)
 {
     roan_scripted_client *client = c->client;
-    size_t bytes = client->queued_count * sizeof *client->queued;
-    client->queued = roan_realloc(client->queued, bytes, bytes + sizeof *client->queued);
+    size_t room = queued_room(client->queued_count);
+    size_t wanted = queued_room(client->queued_count + 1);
+    if (wanted > room)
+        client->queued = roan_realloc(client->queued, room * sizeof *client->queued, wanted * sizeof *client->queued);
     client->queued[client->queued_count++] = roan_scripted_request_create(c->argc, c->argv, 0);
     reply_text(c, "+QUEUED");
 }
