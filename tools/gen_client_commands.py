@@ -347,7 +347,7 @@ def outputs():
     for path in glob.glob(os.path.join(ROOT, "include/roan/*.h")):
         if not path.endswith("client_commands.h"):
             with open(path, encoding="utf-8") as file:
-                text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.S)
+                text = re.sub(r"/\*.*?\*/|\bstruct roan_\w+", "", file.read(), flags=re.S)
                 taken |= set(re.findall(r"\broan_\w+\b", text))
     faces = FaceWriter(commands, taken, BANNER)
     return {"src/client/command_rows.inc": table_text(commands),

@@ -36,6 +36,7 @@ MUTABLE_ALLOWED = {
     ("future.c", "*"): "the store and the parking place of each thread; both outlive every handle",
     ("handle.c", "fork_generation"): "counted by the handler of fork(), which belongs to the process",
     ("handle.c", "fork_once"): "that handler is installed once",
+    ("code.c", "last_id"): "scripts of all handles are told apart by number",
     ("outcome.c", "callback_depth"): "of the thread: is it inside of a callback?",
     ("reply.c", "roan_hiredis_reply_functions"): "never changed; the interface wants a pointer to what is not const",
 }

@@ -1,4 +1,5 @@
-/* bench/client/bench_hiredis.c: what a GET costs a program that uses hiredis: the figure a client library is measured by.
+/* bench/client/bench_hiredis.c: what a GET costs a program that uses hiredis: the figure a client library is measured
+ * by.
  *
  *     bench_hiredis [--port N] [--host H] [--unix PATH] [--threads T] [--depth N] [--bytes N] [--seconds S]
  *

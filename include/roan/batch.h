@@ -27,16 +27,17 @@ extern "C" {
 
 typedef struct roan_batch roan_batch;
 
-/* An empty batch of this handle. is_atomic: a transaction, all of it runs at once or not at all. NULL when out of memory;
- * every function here accepts that, and running it says so. */
+/* An empty batch of this handle. is_atomic: a transaction, all of it runs at once or not at all. NULL when out of
+ * memory; every function here accepts that, and running it says so. */
 ROAN_API roan_batch *roan_batch_create(roan *client, bool is_atomic);
 
-/* Adds a command; the words are copied, and with the option key_prefix its keys get the prefix. What is wrong shows when
- * the batch runs.
+/* Adds a command; the words are copied, and with the option key_prefix its keys get the prefix. What is wrong shows
+ * when the batch runs.
  *
  * Refused (ROAN_E_USAGE): on the shared handle what changes the state of a connection, as by roan_do(), and unless the
- * batch is atomic, where they do not block, commands that block (BLPOP ...); in an atomic batch what does not go inside a
- * transaction (MULTI, EXEC, WATCH ...); and everywhere what has no reply of its own (SUBSCRIBE, MONITOR, CLIENT REPLY). */
+ * batch is atomic, where they do not block, commands that block (BLPOP ...); in an atomic batch what does not go
+ * inside a transaction (MULTI, EXEC, WATCH ...); and everywhere what has no reply of its own (SUBSCRIBE, MONITOR,
+ * CLIENT REPLY). */
 ROAN_API void roan_batch_add(roan_batch *batch, size_t argc, const roan_slice *argv);
 
 /* How many commands were added and not refused. */
@@ -51,9 +52,9 @@ ROAN_API size_t roan_batch_count(const roan_batch *batch);
  * Atomic: ROAN_E_SERVER when the server did not accept one of the commands, with the first reason; then none was run.
  * ROAN_E_ABORTED: none was run because a watched key had changed (only on a lease that has sent WATCH; see roan_watch).
  *
- * When the connection is lost: fate ROAN_FATE_NOT_SENT when nothing of it was sent, else ROAN_FATE_MAY_HAVE_RUN, and any
- * number of its commands, from the first on, can have run (of an atomic one: all or none). What was not sent is sent
- * again by itself while the deadline allows; what may have run only with .retry = 1.
+ * When the connection is lost: fate ROAN_FATE_NOT_SENT when nothing of it was sent, else ROAN_FATE_MAY_HAVE_RUN, and
+ * any number of its commands, from the first on, can have run (of an atomic one: all or none). What was not sent is
+ * sent again by itself while the deadline allows; what may have run only with .retry = 1.
  *
  * Deadline: call->timeout_ms, else request_timeout_ms, on a lease longer by what commands that block may wait. */
 ROAN_API roan_status roan_batch_run(roan_batch *batch, roan_value **ret_replies, const roan_call *call);

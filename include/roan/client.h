@@ -154,8 +154,8 @@ typedef struct roan_options {
      * `attempt` is 1 after the first failure. */
     int (*retry)(void *argument, unsigned attempt, const roan_failure *failure, const char *command);
     void *retry_argument;
-    /* Fills in who to log in as, for every connection anew. The texts are copied at once. Not ROAN_OK: connecting fails.
-     * Called on the driving thread; must not block. */
+    /* Fills in who to log in as, for every connection anew. The texts are copied at once. Not ROAN_OK: connecting
+     * fails. Called on the driving thread; must not block. */
     roan_status (*credentials)(void *argument, const char *node, const char **ret_username, const char **ret_password);
     void *credentials_argument;
 
@@ -250,8 +250,8 @@ ROAN_API roan_future *roan_go(roan *client, size_t argc, const roan_slice *argv,
 
 /* ---- futures: settle exactly once, always --------------------------------------------------------------------- */
 
-/* Waits at most timeout_ms (-1: until it settles, which its deadline bounds). ROAN_OK: settled. ROAN_E_TIMEOUT: not yet;
- * the call goes on. ROAN_E_USAGE: called from a callback of the same handle. */
+/* Waits at most timeout_ms (-1: until it settles, which its deadline bounds). ROAN_OK: settled. ROAN_E_TIMEOUT: not
+ * yet; the call goes on. ROAN_E_USAGE: called from a callback of the same handle. */
 ROAN_API roan_status roan_wait(roan_future *future, int timeout_ms);
 
 /* Waits until one of them has settled and returns its index; `count` after timeout_ms (-1: none). */

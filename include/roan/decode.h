@@ -1,9 +1,9 @@
 /* roan/decode.h: reads replies so that RESP2 and RESP3 look the same.
  *
  * RESP2 knows no maps, sets, doubles or booleans: servers answer with flat arrays, texts and integers instead. These
- * functions take either. They return ROAN_OK, ROAN_NIL for null, or ROAN_E_TYPE for a reply of another shape; outputs are
- * written on ROAN_OK only, and may be NULL. Slices and values are borrowed from the reply. Nothing here allocates, except
- * roan_decode_bytes. Any thread, as long as nobody changes the reply.
+ * functions take either. They return ROAN_OK, ROAN_NIL for null, or ROAN_E_TYPE for a reply of another shape; outputs
+ * are written on ROAN_OK only, and may be NULL. Slices and values are borrowed from the reply. Nothing here
+ * allocates, except roan_decode_bytes. Any thread, as long as nobody changes the reply.
  */
 #ifndef ROAN_DECODE_H
 #define ROAN_DECODE_H
@@ -62,7 +62,8 @@ ROAN_API const roan_value *roan_decode_element(const roan_value *value, size_t i
 
 /* ---- maps: HGETALL, CONFIG GET, XINFO, HELLO ... ---- */
 
-/* Pairs of a map, of a flat array (key, value, key, value), or of an array of pairs. 0 for anything else and for null. */
+/* Pairs of a map, of a flat array (key, value, key, value), or of an array of pairs. 0 for anything else and for
+ * null. */
 ROAN_API size_t roan_decode_pair_count(const roan_value *value);
 
 /* Pair `index`. ROAN_E_INVALID when there are fewer. */

@@ -1,8 +1,8 @@
 /* roan/lease.h: a connection for oneself, and optimistic transactions on it.
  *
  * Most programs never need one: everything that several callers can share goes over one connection, and commands that
- * block take a connection of the pool by themselves. A lease is for what a connection remembers: WATCH, MULTI command by
- * command, SELECT, CLIENT TRACKING.
+ * block take a connection of the pool by themselves. A lease is for what a connection remembers: WATCH, MULTI command
+ * by command, SELECT, CLIENT TRACKING.
  *
  *     roan_lease *lease;
  *     if (roan_lease_take(client, &lease, 0) == ROAN_OK) {
@@ -12,14 +12,15 @@
  *     }
  *
  * At most leases_max connections of the pool are in use; who comes later waits in line, first come first served. A
- * connection that comes back dirty is closed (option on_dirty=destroy) or cleaned (on_dirty=cleanup): with a transaction
- * that was begun, watched keys, subscriptions, another database or user, tracking, a changed reply mode, replies that are
- * still to come or a push that nobody expected; and after a command that this library does not know, for it may have
- * done anything. SUBSCRIBE and MONITOR are better done elsewhere: replies to nothing end a lease's connection.
+ * connection that comes back dirty is closed (option on_dirty=destroy) or cleaned (on_dirty=cleanup): with a
+ * transaction that was begun, watched keys, subscriptions, another database or user, tracking, a changed reply mode,
+ * replies that are still to come or a push that nobody expected; and after a command that this library does not know,
+ * for it may have done anything. SUBSCRIBE and MONITOR are better done elsewhere: replies to nothing end a lease's
+ * connection.
  *
- * A connection that is lost is not opened again under a lease, because what it remembered is gone: everything fails with
- * ROAN_E_LOST, and the lease is good for nothing but to be returned. After fork() the child's calls on leases of the
- * parent fail with ROAN_E_FORKED; returning them is right there, too.
+ * A connection that is lost is not opened again under a lease, because what it remembered is gone: everything fails
+ * with ROAN_E_LOST, and the lease is good for nothing but to be returned. After fork() the child's calls on leases of
+ * the parent fail with ROAN_E_FORKED; returning them is right there, too.
  */
 #ifndef ROAN_LEASE_H
 #define ROAN_LEASE_H
@@ -54,8 +55,8 @@ typedef roan_status (*roan_with_fn)(roan *own, void *argument);
 ROAN_API roan_status roan_with(roan *client, roan_with_fn fn, void *argument);
 
 /* Runs an optimistic transaction: watches the keys, calls fn, which reads through `own` and adds commands to the batch,
- * and runs the batch as a transaction. When one of the keys was changed by somebody else in the meantime, nothing was run
- * and everything begins again after a short random wait, max_tries times in all (0: 16); then ROAN_E_ABORTED.
+ * and runs the batch as a transaction. When one of the keys was changed by somebody else in the meantime, nothing was
+ * run and everything begins again after a short random wait, max_tries times in all (0: 16); then ROAN_E_ABORTED.
  *
  * fn may be called more than once and must have no other effects. It does not run or free the batch. When it returns
  * something else than ROAN_OK, nothing is run and that is the result. A batch that is left empty: nothing is sent, and

@@ -18,8 +18,8 @@
  * called from any thread, and wakes the loop; roan_turn() belongs to one thread at a time. Synchronous calls work, too,
  * but on the loop's thread they hold the loop up, and from inside a callback they are refused.
  *
- * After fork() the child makes an epoll descriptor of its own and attaches anew: the descriptor of the handle is another
- * one there.
+ * After fork() the child makes an epoll descriptor of its own and attaches anew: the descriptor of the handle is
+ * another one there.
  */
 #ifndef ROAN_LOOP_EPOLL_H
 #define ROAN_LOOP_EPOLL_H
@@ -53,7 +53,8 @@ static inline roan_status roan_epoll_attach(roan *client, int epoll_fd, void *da
     return errno == EEXIST || errno == EBADF || errno == EINVAL || errno == ELOOP ? ROAN_E_USAGE : ROAN_E_NOMEM;
 }
 
-/* Before roan_close(), also from inside a callback. Events that epoll_wait() has brought already must not be acted on. */
+/* Before roan_close(), also from inside a callback. Events that epoll_wait() has brought already must not be acted
+ * on. */
 static inline void roan_epoll_detach(roan *client, int epoll_fd)
 {
     struct epoll_event unused; /* for kernels before 2.6.9 only; never read */

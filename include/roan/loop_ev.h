@@ -9,11 +9,11 @@
  *     roan_close(client, 1000);
  *
  * attach and detach belong to the loop's thread; every other function of the handle may be called from any thread, and
- * wakes the loop. Synchronous calls work, too, but on the loop's thread they hold the loop up, and from inside a callback
- * they are refused.
+ * wakes the loop. Synchronous calls work, too, but on the loop's thread they hold the loop up, and from inside a
+ * callback they are refused.
  *
- * An attached handle keeps ev_run() going until it is detached (or ev_unref() is called). After fork() the child makes a
- * loop of its own and attaches anew: the descriptor of the handle is another one there.
+ * An attached handle keeps ev_run() going until it is detached (or ev_unref() is called). After fork() the child
+ * makes a loop of its own and attaches anew: the descriptor of the handle is another one there.
  *
  * Header only: libroan itself does not depend on libev. Not for libevent's header event.h, nor for a libev whose macros
  * EV_MULTIPLICITY and EV_COMMON were changed.

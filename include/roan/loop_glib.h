@@ -7,12 +7,12 @@
  *     roan_glib_detach(source);
  *     roan_close(client, 1000);
  *
- * Every function of the handle may be called from any thread, and wakes the loop. Synchronous calls work, too, but on the
- * loop's thread they hold the loop up, and from inside a callback they are refused. While a callback runs a nested main
- * loop of its own, the handle rests.
+ * Every function of the handle may be called from any thread, and wakes the loop. Synchronous calls work, too, but on
+ * the loop's thread they hold the loop up, and from inside a callback they are refused. While a callback runs a
+ * nested main loop of its own, the handle rests.
  *
- * The source has GLib's default priority; g_source_set_priority() changes that. After fork() the child makes a context of
- * its own and attaches anew: the descriptor of the handle is another one there.
+ * The source has GLib's default priority; g_source_set_priority() changes that. After fork() the child makes a
+ * context of its own and attaches anew: the descriptor of the handle is another one there.
  *
  * Header only: libroan itself does not depend on GLib. Needs GLib 2.36.
  */
@@ -36,7 +36,8 @@ static inline gboolean roan_glib_on_readable(GSource *source, GSourceFunc callba
     return TRUE; /* stay; a source that was destroyed in a callback goes all the same */
 }
 
-/* `context` NULL: the default one. NULL: the handle was not opened with ROAN_DRIVE_LOOP. The caller owns a reference. */
+/* `context` NULL: the default one. NULL: the handle was not opened with ROAN_DRIVE_LOOP. The caller owns a
+ * reference. */
 static inline GSource *roan_glib_attach(roan *client, GMainContext *context)
 {
     static GSourceFuncs functions = {NULL, NULL, roan_glib_on_readable, NULL, NULL, NULL};

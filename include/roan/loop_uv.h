@@ -8,8 +8,8 @@
  *     roan_close(client, 1000);
  *
  * attach and detach belong to the loop's thread; every other function of the handle may be called from any thread, and
- * wakes the loop. Synchronous calls work, too, but on the loop's thread they hold the loop up, and from inside a callback
- * they are refused.
+ * wakes the loop. Synchronous calls work, too, but on the loop's thread they hold the loop up, and from inside a
+ * callback they are refused.
  *
  * An attached handle keeps uv_run() going until it is detached; uv_unref((uv_handle_t *)roan_uv_poll(uv)) changes that.
  * After fork() the child makes a loop of its own and attaches anew: the descriptor of the handle is another one there.
@@ -52,8 +52,8 @@ static inline void roan_uv_on_closed(uv_handle_t *handle)
     free(handle->data);
 }
 
-/* ROAN_E_USAGE: the handle was not opened with ROAN_DRIVE_LOOP. ROAN_E_NOMEM: also when libuv cannot poll its descriptor.
- * *ret_uv is NULL then. */
+/* ROAN_E_USAGE: the handle was not opened with ROAN_DRIVE_LOOP. ROAN_E_NOMEM: also when libuv cannot poll its
+ * descriptor. *ret_uv is NULL then. */
 static inline roan_status roan_uv_attach(roan_uv **ret_uv, roan *client, uv_loop_t *loop)
 {
     roan_uv *uv;

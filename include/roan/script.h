@@ -5,16 +5,17 @@
  *     roan_script_create(&script, ROAN_LITERAL("return redis.call('INCRBY', KEYS[1], ARGV[1])"), false, NULL);
  *     roan_script_run(client, script, 1, &key, 1, &amount, &reply, NULL);
  *
- * A run sends the script's SHA1 only. When the server does not know the script (first use, restart, SCRIPT FLUSH, another
- * server after a failover), the library sends its body, under the same deadline, and the caller sees one result. Runs of
- * the same script that others have under way at that moment wait behind the first body instead of sending their own.
+ * A run sends the script's SHA1 only. When the server does not know the script (first use, restart, SCRIPT FLUSH,
+ * another server after a failover), the library sends its body, under the same deadline, and the caller sees one
+ * result. Runs of the same script that others have under way at that moment wait behind the first body instead of
+ * sending their own.
  *
- * Keys get the handle's key prefix, arguments and the script's text do not. Scripts and libraries never change after they
- * were created: any number of threads and handles may share one, and it may be freed while runs are under way.
+ * Keys get the handle's key prefix, arguments and the script's text do not. Scripts and libraries never change after
+ * they were created: any number of threads and handles may share one, and it may be freed while runs are under way.
  *
  * Retries: nobody can know what a script does, so only read-only ones are tried again when a connection is lost, unless
- * roan_call.retry says otherwise. On a lease inside MULTI the answer to a run is QUEUED, and nothing is loaded for it: use
- * a batch. A script must not return an error that begins with NOSCRIPT, as it would be taken for the server's.
+ * roan_call.retry says otherwise. On a lease inside MULTI the answer to a run is QUEUED, and nothing is loaded for
+ * it: use a batch. A script must not return an error that begins with NOSCRIPT, as it would be taken for the server's.
  */
 #ifndef ROAN_SCRIPT_H
 #define ROAN_SCRIPT_H
@@ -63,8 +64,8 @@ typedef struct roan_library roan_library;
 
 /* Copies the body. Either the body begins with its own line "#!lua name=stock", then engine and name must be empty; or
  * that line is made of them: ROAN_LITERAL("lua"), ROAN_LITERAL("stock"). ROAN_E_USAGE or ROAN_E_NOMEM. */
-ROAN_API roan_status roan_library_create(roan_library **ret_library, roan_slice engine, roan_slice name, roan_slice body,
-                                         roan_error *reterr) ROAN_MUST_CHECK;
+ROAN_API roan_status roan_library_create(roan_library **ret_library, roan_slice engine, roan_slice name,
+                                         roan_slice body, roan_error *reterr) ROAN_MUST_CHECK;
 
 /* Accepts NULL; returns NULL. */
 ROAN_API roan_library *roan_library_free(roan_library *library);

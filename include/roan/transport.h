@@ -78,8 +78,8 @@ struct roan_transport {
     void (*close)(roan_stream *stream, bool in_child);
 };
 
-/* TCP and Unix sockets, CLOCK_MONOTONIC and the system's random numbers. Names are resolved on a thread of their own and
- * all addresses are raced (RFC 8305). A path that begins with '@' is in Linux's abstract namespace.
+/* TCP and Unix sockets, CLOCK_MONOTONIC and the system's random numbers. Names are resolved on a thread of their own
+ * and all addresses are raced (RFC 8305). A path that begins with '@' is in Linux's abstract namespace.
  *
  * A lone caller's command costs two system calls: one send and one blocking receive. Waits of less than 24 ms cost one
  * more, for a precise timer; longer ones may be late by the kernel's tick. */

@@ -15,9 +15,10 @@
  * request_timeout_ms for the answer to begin once the request is out. With a timeout_ms that is the limit of the whole,
  * pool and connecting included. What sinks and sources themselves take counts for the whole only.
  *
- * Failures: a value cannot be taken up in the middle, so the connection is closed when a sink or a source stops, or when
- * time is up; a lease then has lost it. As long as a request has not gone out to its last byte, it cannot have run:
- * ROAN_FATE_NOT_SENT. A connection that fails before a sink or source was called is tried again as roan_call.retry says.
+ * Failures: a value cannot be taken up in the middle, so the connection is closed when a sink or a source stops, or
+ * when time is up; a lease then has lost it. As long as a request has not gone out to its last byte, it cannot have
+ * run: ROAN_FATE_NOT_SENT. A connection that fails before a sink or source was called is tried again as
+ * roan_call.retry says.
  *
  * Sinks and sources run on the calling thread and may use the client. The key prefix is applied; the option
  * reply_bytes_max is not, as nothing large is kept. Not from a callback.
@@ -43,20 +44,20 @@ typedef int64_t (*roan_source_fn)(void *argument, char *buffer, size_t room);
 ROAN_API roan_status roan_get_stream(roan *client, roan_slice key, roan_sink_fn sink, void *argument,
                                      const roan_call *call);
 
-/* The same for any command that is answered by one bulk or verbatim string: GETDEL, GETRANGE, DUMP, LINDEX, HGET ... Other
- * answers are ROAN_E_TYPE; null is ROAN_NIL. Not for commands that block. */
-ROAN_API roan_status roan_do_stream(roan *client, size_t argc, const roan_slice *argv, roan_sink_fn sink, void *argument,
-                                    const roan_call *call);
+/* The same for any command that is answered by one bulk or verbatim string: GETDEL, GETRANGE, DUMP, LINDEX, HGET ...
+ * Other answers are ROAN_E_TYPE; null is ROAN_NIL. Not for commands that block. */
+ROAN_API roan_status roan_do_stream(roan *client, size_t argc, const roan_slice *argv, roan_sink_fn sink,
+                                    void *argument, const roan_call *call);
 
-/* Stores a value of total_bytes at `key` (SET). `options` as of roan_set(), without `get`; may be NULL. ROAN_OK: stored.
- * ROAN_NIL: not, because of nx, xx or ifeq. ROAN_E_INVALID: the source had less or more than announced;
+/* Stores a value of total_bytes at `key` (SET). `options` as of roan_set(), without `get`; may be NULL. ROAN_OK:
+ * stored. ROAN_NIL: not, because of nx, xx or ifeq. ROAN_E_INVALID: the source had less or more than announced;
  * ROAN_E_CANCELED: it failed. Nothing was stored then. */
 struct roan_set_options;
 ROAN_API roan_status roan_set_stream(roan *client, roan_slice key, uint64_t total_bytes, roan_source_fn source,
                                      void *argument, const struct roan_set_options *options, const roan_call *call);
 
-/* The same for any command: the word argv[index] is what the source gives; argv[index] itself is not looked at and must be
- * empty. For APPEND, SETRANGE, RESTORE, HSET, RPUSH ... The reply as of roan_do(). */
+/* The same for any command: the word argv[index] is what the source gives; argv[index] itself is not looked at and
+ * must be empty. For APPEND, SETRANGE, RESTORE, HSET, RPUSH ... The reply as of roan_do(). */
 ROAN_API roan_status roan_do_source(roan *client, size_t argc, const roan_slice *argv, size_t index,
                                     uint64_t total_bytes, roan_source_fn source, void *argument, roan_value **ret_reply,
                                     const roan_call *call);

@@ -1,8 +1,8 @@
 /* roan/words.h: the words of one command, put together from typed arguments.
  *
- * The encoders of roan/client_commands.h append to a roan_words; a program uses it by itself to build commands that have
- * no function. Up to ROAN_WORDS_INLINE words and their numbers need no memory from the heap. Texts are borrowed until the
- * command is handed over; numbers are written into the object, which therefore must not be copied or moved.
+ * The encoders of roan/client_commands.h append to a roan_words; a program uses it by itself to build commands that
+ * have no function. Up to ROAN_WORDS_INLINE words and their numbers need no memory from the heap. Texts are borrowed
+ * until the command is handed over; numbers are written into the object, which therefore must not be copied or moved.
  *
  * The first thing that goes wrong is remembered and reported when the command is handed over, so that nothing needs a
  * check on the way. One thread at a time.
@@ -80,21 +80,23 @@ ROAN_API void roan_words_add_double(roan_words *words, double value);
 /* Appends choices[choice - 1]; ROAN_E_USAGE unless 1 <= choice <= count. */
 ROAN_API void roan_words_add_choice(roan_words *words, unsigned choice, const roan_slice *choices, unsigned count);
 
-/* Copies an options struct, which begins with its size_t size, into *ret_options of `bytes` bytes, zeroes behind it. NULL
- * is all zeroes. ROAN_E_USAGE when the size is not set, or when fields that this library does not know are set. */
+/* Copies an options struct, which begins with its size_t size, into *ret_options of `bytes` bytes, zeroes behind it.
+ * NULL is all zeroes. ROAN_E_USAGE when the size is not set, or when fields that this library does not know are set. */
 ROAN_API void roan_words_read_options(roan_words *words, void *ret_options, size_t bytes, const void *options);
 
 /* Remembers a failure, unless there is one; `problem` must be static. */
 ROAN_API void roan_words_fail(roan_words *words, roan_status status, const char *problem);
 
-/* ---- handing it over; each of these ends the life of `words` (it may be initialised again) --------------------------- */
+/* ---- handing it over; each of these ends the life of `words` (it may be initialised again)
+ * --------------------------- */
 
 /* As roan_do: the reply as it is. */
 ROAN_API roan_status roan_words_do(roan *client, roan_words *words, roan_value **ret_reply, const roan_call *call);
 
 /* The same with the reply decoded by roan/decode.h; outputs may be NULL, and are empty unless the result is ROAN_OK. */
 ROAN_API roan_status roan_words_do_status(roan *client, roan_words *words, const roan_call *call);
-ROAN_API roan_status roan_words_do_integer(roan *client, roan_words *words, int64_t *ret_integer, const roan_call *call);
+ROAN_API roan_status roan_words_do_integer(roan *client, roan_words *words, int64_t *ret_integer,
+                                           const roan_call *call);
 ROAN_API roan_status roan_words_do_bool(roan *client, roan_words *words, bool *ret_bool, const roan_call *call);
 ROAN_API roan_status roan_words_do_double(roan *client, roan_words *words, double *ret_double, const roan_call *call);
 ROAN_API roan_status roan_words_do_bytes(roan *client, roan_words *words, roan_bytes *ret_bytes, const roan_call *call);

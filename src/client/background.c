@@ -16,7 +16,8 @@
 /* How often one round receives from one link before the others get their turn. */
 #define RECEIVES_MAX 64
 
-/* A link that the thread took over under contention goes back to its callers after so many rounds with so little to do. */
+/* A link that the thread took over under contention goes back to its callers after so many rounds with so little
+ * to do. */
 #define QUIET_CALLERS 4
 #define QUIET_ROUNDS 256
 
@@ -231,7 +232,8 @@ static void attend(roan_link *link, roan_wire *wire, bool is_ready)
         if (is_current && is_ready && link->wire != NULL) {
             link->is_blocked = false;
             if (link->state != ROAN_LINK_OPENING)
-                for (unsigned i = 0; i < RECEIVES_MAX && link->wire == wire && roan_link_receive(link, 0, &outcome); i++)
+                for (unsigned i = 0; i < RECEIVES_MAX && link->wire == wire && roan_link_receive(link, 0, &outcome);
+                     i++)
                     continue;
         }
         roan_link_progress(link, &outcome);
@@ -315,7 +317,8 @@ void roan_background_round(roan *client, int64_t wait_us)
             roan_link_drop(link);
             continue;
         }
-        background->visits[used++] = (roan_visit){link, link->polled_wire, items}; /* only a round changes polled_wire */
+        background->visits[used++] =
+            (roan_visit){link, link->polled_wire, items}; /* only a round changes polled_wire */
         items += link->polled_wire != NULL;
     }
     atomic_store(&background->is_asleep, true);
@@ -357,7 +360,8 @@ static void watch(roan_background *background, roan_link *link)
         return;
     if (fd != link->watched_fd)
         roan_background_unwatch(link);
-    if (fd >= 0 && epoll_ctl(background->epoll_fd, link->watched_fd >= 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0)
+    if (fd >= 0 &&
+        epoll_ctl(background->epoll_fd, link->watched_fd >= 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0)
         return; /* the timer still calls for rounds */
     link->watched_fd = fd;
     link->watched_events = events;

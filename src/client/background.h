@@ -1,8 +1,8 @@
 /* client/background.h: what drives links when no caller does: a thread of the library, or the program's loop.
  *
- * A round visits every link of the handle. Where something has to be done and nobody drives, it takes the driver's role,
- * sends, and waits for all of them at once; then it receives what came. In AUTO a caller takes the role away from a
- * round that sleeps; the round notices when it wakes.
+ * A round visits every link of the handle. Where something has to be done and nobody drives, it takes the driver's
+ * role, sends, and waits for all of them at once; then it receives what came. In AUTO a caller takes the role away
+ * from a round that sleeps; the round notices when it wakes.
  */
 #pragma once
 

@@ -115,7 +115,8 @@ void roan_future_tell_start(roan *client, roan_future *future)
 
 /* ---- beginning ---- */
 
-/* A connection that was quiet for so long is looked at before something is sent on it: the server may have closed it. */
+/* A connection that was quiet for so long is looked at before something is sent on it: the server may have closed
+ * it. */
 #define QUIET_US 200000
 
 static void look_before_sending(roan_link *link, int64_t now_us, roan_outcome *outcome)

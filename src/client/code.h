@@ -7,9 +7,9 @@
  *                     |                                                                  |
  *                     +--nobody's--> body and run <--------------------------------------+
  *
- * Answers come in the order of requests, so a body that went out on the same connection after our short form did will be
- * known by the time the short form arrives once more. Each body that goes out gets the next serial number, and every run
- * remembers the number at its start: a record with a higher one is such a body.
+ * Answers come in the order of requests, so a body that went out on the same connection after our short form did will
+ * be known by the time the short form arrives once more. Each body that goes out gets the next serial number, and
+ * every run remembers the number at its start: a record with a higher one is such a body.
  */
 #pragma once
 

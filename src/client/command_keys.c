@@ -64,7 +64,8 @@ static bool add_range(const roan_command_spec *spec, size_t first, size_t argc, 
 }
 
 /* False when the number is none, or there are fewer words. */
-static bool add_numbered(const roan_command_spec *spec, size_t begin, size_t argc, const roan_slice *argv, key_list *list)
+static bool add_numbered(const roan_command_spec *spec, size_t begin, size_t argc, const roan_slice *argv,
+                         key_list *list)
 {
     size_t number_at = begin + (size_t)spec->last;
     size_t first = begin + (size_t)spec->first;

@@ -4,8 +4,8 @@
  * scratch buffer grows once and nothing that points into it moves. Words that are not keys stay the caller's.
  *
  * A prefix is plain bytes. Before a glob pattern it is escaped; before a pattern of SORT, in which the first '*' stands
- * for the element, it must not hold one. BY without '*' means "do not sort" and stays as it is, and so do GET without '*'
- * (which finds nothing) and GET #.
+ * for the element, it must not hold one. BY without '*' means "do not sort" and stays as it is, and so do GET without
+ * '*' (which finds nothing) and GET #.
  */
 #include "client/command_row.h"
 
@@ -161,7 +161,8 @@ static roan_status rewrite_words(rewrite *call, const roan_command_row *row, con
 {
     prefix_call(call, row, positions, count);
     if (call->is_impossible)
-        return roan_error_set(reterr, ROAN_E_USAGE, "%s: a pattern cannot follow a key prefix with '*'", row->traits.name);
+        return roan_error_set(reterr, ROAN_E_USAGE, "%s: a pattern cannot follow a key prefix with '*'",
+                              row->traits.name);
     if (reserve(scratch, call->bytes) != ROAN_OK)
         return roan_error_set(reterr, ROAN_E_NOMEM, "out of memory for the key prefix");
     if (call->argc > 0)
@@ -193,7 +194,8 @@ roan_status roan_prefix_apply(roan_slice prefix, const roan_command_traits *trai
     }
     count = roan_command_key_positions(traits, argc, argv, positions, POSITIONS_INLINE);
     if (count == SIZE_MAX)
-        return roan_error_set(reterr, ROAN_E_USAGE, "%s: with a key prefix, a command whose keys are not known is refused",
+        return roan_error_set(reterr, ROAN_E_USAGE,
+                              "%s: with a key prefix, a command whose keys are not known is refused",
                               traits->is_known ? traits->name : "unknown command");
     if (count > POSITIONS_INLINE) {
         positions = malloc(count * sizeof *positions);

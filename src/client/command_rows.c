@@ -1,7 +1,7 @@
 /* client/command_rows.c: the table of commands, and how a row is found by name.
  *
- * A name is read into three words of eight bytes, lower case, zeroes behind it, without a loop. Their hash leads into an
- * open table of row numbers that the generator filled with the same hash; a hit is confirmed by comparing the three
+ * A name is read into three words of eight bytes, lower case, zeroes behind it, without a loop. Their hash leads into
+ * an open table of row numbers that the generator filled with the same hash; a hit is confirmed by comparing the three
  * words. A subcommand is looked up in the same table with its container's number mixed in. So finding "GET" costs one
  * probe, finding "CLIENT LIST" two lookups.
  */

@@ -1,5 +1,5 @@
-/* client/command_traits.c: what a call means for its connection: may it be done again, may it block, what may be said of
- * it.
+/* client/command_traits.c: what a call means for its connection: may it be done again, may it block, what may be said
+ * of it.
  *
  * The table says most of it. What depends on the arguments is looked for here: words that change the retry class, a
  * destination that is a source, the time to wait. None of this checks a call: what the server would refuse may get any

@@ -1,8 +1,9 @@
 /* client/command_traits.h: what the client must know about a command beyond its words.
  *
  * Generated from the server's command rows and from command_rows.txt, which has what a server does not need to know:
- * idempotence, effect on the connection's state, and the commands of other servers. Pure functions over argument vectors: no connection, no
- * allocation, any thread. Names match in any case; a subcommand's traits win over its container's.
+ * idempotence, effect on the connection's state, and the commands of other servers. Pure functions over argument
+ * vectors: no connection, no allocation, any thread. Names match in any case; a subcommand's traits win over its
+ * container's.
  */
 #pragma once
 
@@ -45,7 +46,7 @@ typedef struct roan_command_traits {
     bool may_block;        /* has a timeout of its own: see roan_command_block_us */
     bool is_known;
     bool is_refused_shared; /* not to be sent on a shared connection */
-    const char *instead;   /* with is_refused_shared: what to use, for the error's text ("roan_batch", "a lease", ...) */
+    const char *instead; /* with is_refused_shared: what to use, for the error's text ("roan_batch", "a lease", ...) */
     const void *inside;    /* the generated row */
 } roan_command_traits;
 
@@ -82,6 +83,6 @@ roan_status roan_prefix_apply(roan_slice prefix, const roan_command_traits *trai
                               const roan_slice *argv, roan_slice *words, size_t *ret_argc,
                               roan_request_buffer *scratch, roan_error *reterr) ROAN_MUST_CHECK;
 
-/* Takes the prefix off the keys in a reply to this command (SCAN, KEYS, RANDOMKEY, BLPOP, XREAD, LMPOP ...), in place. A
- * key without the prefix stays as it is. */
+/* Takes the prefix off the keys in a reply to this command (SCAN, KEYS, RANDOMKEY, BLPOP, XREAD, LMPOP ...), in
+ * place. A key without the prefix stays as it is. */
 void roan_prefix_strip(roan_slice prefix, const roan_command_traits *traits, roan_value *reply);

@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-/* Waiting threads from which on a change of drivers counts as busy; busy ones in a row until the background takes over. */
+/* Waiting threads from which on a change of drivers counts as busy; busy ones in a row until the background takes
+ * over. */
 #define BUSY_CALLERS 8
 #define BUSY_ROUNDS 64
 

@@ -1,14 +1,15 @@
 /* client/drive.h: waiting callers drive the link themselves.
  *
- * A caller that waits takes the driver's role if it is free and keeps it until its own future has settled; on the way it
- * settles those of others. Then it passes the role on to the waiter that waits longest. A caller that finds another one
- * driving sends its request itself and sleeps. When many callers wait at once for many rounds, the background takes the
- * role for good (then nobody but it sends, which gathers the requests of all), and gives it back when it gets quiet.
+ * A caller that waits takes the driver's role if it is free and keeps it until its own future has settled; on the way
+ * it settles those of others. Then it passes the role on to the waiter that waits longest. A caller that finds
+ * another one driving sends its request itself and sleeps. When many callers wait at once for many rounds, the
+ * background takes the role for good (then nobody but it sends, which gathers the requests of all), and gives it back
+ * when it gets quiet.
  *
- * Asynchronous calls are sent at once, as long as few writes are under way, and the background receives the replies. But
- * a program that begins many calls and then waits for them is served best when nothing moves before it waits: then one
- * write and one read do for all. Such a program shows by waiting. For it (AUTO) the link is only held: the caller drives
- * when it comes to wait, and the background, ticking once in HELD_US, takes over when it does not come.
+ * Asynchronous calls are sent at once, as long as few writes are under way, and the background receives the replies.
+ * But a program that begins many calls and then waits for them is served best when nothing moves before it waits:
+ * then one write and one read do for all. Such a program shows by waiting. For it (AUTO) the link is only held: the
+ * caller drives when it comes to wait, and the background, ticking once in HELD_US, takes over when it does not come.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* client/faces.c: hands over commands that were put together, and decodes what comes back.
  *
- * The functions of roan/client_commands.h end here. Whatever happens, the words are given back. A command that could not
- * be put together is refused in the way of its face (faces.h). A reply of an unexpected type is a failure of its own:
- * the command ran.
+ * The functions of roan/client_commands.h end here. Whatever happens, the words are given back. A command that could
+ * not be put together is refused in the way of its face (faces.h). A reply of an unexpected type is a failure of its
+ * own: the command ran.
  */
 #include "client/faces.h"
 

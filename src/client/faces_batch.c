@@ -1,5 +1,5 @@
-/* client/faces_batch.c: adds a command that was put together to a batch. Apart from faces.c, so that a program that uses
- * no batch does not link them. */
+/* client/faces_batch.c: adds a command that was put together to a batch. Apart from faces.c, so that a program that
+ * uses no batch does not link them. */
 #include "client/faces.h"
 
 #include "roan/words.h"

@@ -2,8 +2,8 @@
  *
  * Every thread keeps a few futures that it has released, so that a command of the usual size costs no allocation. What
  * a thread keeps is freed when it ends. Not so its parking place: somebody may be about to wake a thread that has found
- * out by itself and is gone. Places are handed on to later threads and never freed; a wake-up that comes late is one for
- * nothing, which every waiter expects.
+ * out by itself and is gone. Places are handed on to later threads and never freed; a wake-up that comes late is one
+ * for nothing, which every waiter expects.
  */
 #include "client/future.h"
 

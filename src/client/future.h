@@ -27,8 +27,8 @@ typedef struct roan_wait_node roan_wait_node;
 typedef roan_status (*roan_finish_fn)(roan_future *future, roan_value **values, size_t count, roan_value **ret_result,
                                       roan_failure *ret_failure);
 
-/* Looks at an error that answers the request, with the link's lock held and the future in no queue. True: it is sent once
- * more, under the same deadline; the request may have been exchanged (roan_future_exchange). */
+/* Looks at an error that answers the request, with the link's lock held and the future in no queue. True: it is sent
+ * once more, under the same deadline; the request may have been exchanged (roan_future_exchange). */
 typedef bool (*roan_error_fn)(roan_link *link, roan_future *future, const roan_failure *failure);
 
 struct roan_future {

@@ -177,7 +177,8 @@ roan_status roan_ready(roan *client, int timeout_ms)
     if (link->state == ROAN_LINK_BACKOFF)
         link->state = ROAN_LINK_IDLE; /* somebody asks expressly: no need to wait */
     roan_link_want(link, roan_now_us(client), &outcome);
-    roan_drive_wait(link, is_ready_or_failed, &wanted, &node, roan_now_us(client) + (int64_t)timeout_ms * 1000, &outcome);
+    roan_drive_wait(link, is_ready_or_failed, &wanted, &node, roan_now_us(client) + (int64_t)timeout_ms * 1000,
+                    &outcome);
     for (roan_wait_node **at = &link->watchers; *at != NULL; at = &(*at)->next)
         if (*at == &node) {
             *at = node.next;

@@ -96,7 +96,8 @@ roan_status roan_library_create(roan_library **ret_library, roan_slice engine, r
     if (body.bytes == 0)
         return roan_error_set(reterr, ROAN_E_USAGE, "an empty library");
     if (has_line && (engine.bytes > 0 || name.bytes > 0))
-        return roan_error_set(reterr, ROAN_E_USAGE, "a library whose body begins with #! names its engine and itself there");
+        return roan_error_set(reterr, ROAN_E_USAGE,
+                              "a library whose body begins with #! names its engine and itself there");
     if (!has_line && (!is_word(engine) || !is_word(name)))
         return roan_error_set(reterr, ROAN_E_USAGE,
                               "the engine and the name of a library are letters, digits and underscores");
@@ -135,7 +136,8 @@ roan_status roan_library_run(roan *client, roan_library *library, roan_slice fun
 roan_future *roan_library_go(roan *client, roan_library *library, roan_slice function, size_t key_count,
                              const roan_slice *keys, size_t arg_count, const roan_slice *args, const roan_call *call)
 {
-    return roan_code_go(client, &library->code, ROAN_LITERAL("FCALL"), function, key_count, keys, arg_count, args, call);
+    return roan_code_go(client, &library->code, ROAN_LITERAL("FCALL"), function, key_count, keys, arg_count, args,
+                        call);
 }
 
 roan_status roan_library_run_ro(roan *client, roan_library *library, roan_slice function, size_t key_count,

@@ -187,7 +187,8 @@ void roan_link_settle(roan_link *link, roan_future *future, roan_status status, 
         roan_outcome_wake(outcome, node->word);
     future->waiters = NULL; /* from here on: who finds it settled leaves without the lock */
     roan_future_settle(future, status, reply, failure);
-    if (future->then != NULL || future->release != NULL || (root->settings->hooks.on_end != NULL && future->was_begun)) {
+    if (future->then != NULL || future->release != NULL ||
+        (root->settings->hooks.on_end != NULL && future->was_begun)) {
         future->outcome_next = NULL;
         if (outcome->last != NULL)
             outcome->last->outcome_next = roan_keep(future);

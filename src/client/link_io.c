@@ -74,7 +74,8 @@ static void stage(roan_link *link, roan_future *future, int64_t now_us)
     link->waiting_bytes -= future->request_bytes;
 }
 
-/* What fits into one send(). The last request that ends in it carries the mark by which writes under way are counted. */
+/* What fits into one send(). The last request that ends in it carries the mark by which writes under way are
+ * counted. */
 static void gather(roan_link *link, gathered *out)
 {
     int64_t now_us = roan_now_us(link->client);

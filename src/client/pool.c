@@ -114,8 +114,8 @@ static bool is_stale(const roan *client, const roan_link *link)
     return check_ms >= 0 && roan_now_us(client) - link->idle_since_us >= (int64_t)check_ms * 1000;
 }
 
-/* Pool's lock held. A link that can be used now, or NULL: then all are in use (or *is_out_of_memory). For a command that
- * begins at once there is no time for a PING: it gets no stale one. */
+/* Pool's lock held. A link that can be used now, or NULL: then all are in use (or *is_out_of_memory). For a command
+ * that begins at once there is no time for a PING: it gets no stale one. */
 static roan_link *take_now(roan *client, bool is_at_once, bool *is_out_of_memory, roan_outcome *outcome)
 {
     roan_pool *pool = &client->pool;

@@ -1,8 +1,8 @@
 /* client/pool.h: exclusive links: for leases, and for commands that block their connection.
  *
- * A link of the pool is idle, or in use by one lease or one blocking command. Who finds all in use waits in line, at most
- * lease_timeout_ms. A link that comes back with something on it (a transaction, a subscription, a reply that is still to
- * come, another database) is closed, or cleaned when the options say so.
+ * A link of the pool is idle, or in use by one lease or one blocking command. Who finds all in use waits in line, at
+ * most lease_timeout_ms. A link that comes back with something on it (a transaction, a subscription, a reply that is
+ * still to come, another database) is closed, or cleaned when the options say so.
  *
  *     (none) --take--> in use --clean--> idle --take--> in use
  *                        |                 |
@@ -62,8 +62,8 @@ pthread_mutex_t *roan_pool_lock_future(roan_future *future);
 /* Pool's lock held: it waits in line no longer and settles. */
 void roan_pool_cancel(roan_future *future, const roan_failure *why, roan_outcome *outcome);
 
-/* Those who waited too long; idle links that nobody needs or that have ended; links in reserve (leases_min). Returns when
- * to come again. */
+/* Those who waited too long; idle links that nobody needs or that have ended; links in reserve (leases_min). Returns
+ * when to come again. */
 int64_t roan_pool_expire(roan *client, int64_t now_us);
 /* When that is due, without doing anything. */
 int64_t roan_pool_due_us(roan *client);

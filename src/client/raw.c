@@ -222,7 +222,8 @@ roan_status roan_raw_receive(roan_raw *raw, int64_t silence_us, roan_failure *re
     int64_t until_us = ROAN_MIN(raw->deadline_us, silent_us);
 
     for (;;) {
-        ssize_t got = receive_once(raw, until_us == ROAN_NO_DEADLINE ? -1 : ROAN_MAX(until_us - now_us, 0), ret_failure);
+        ssize_t got =
+            receive_once(raw, until_us == ROAN_NO_DEADLINE ? -1 : ROAN_MAX(until_us - now_us, 0), ret_failure);
         if (got != 0)
             return got > 0 ? ROAN_OK : (roan_status)got;
         now_us = roan_now_us(raw->client);
@@ -231,8 +232,8 @@ roan_status roan_raw_receive(roan_raw *raw, int64_t silence_us, roan_failure *re
             return ROAN_E_TIMEOUT;
         }
         if (now_us >= silent_us) {
-            roan_failure_set(ret_failure, ROAN_E_LOST, ROAN_FATE_MAY_HAVE_RUN, "nothing was received for %" PRId64 " ms",
-                             silence_us / 1000);
+            roan_failure_set(ret_failure, ROAN_E_LOST, ROAN_FATE_MAY_HAVE_RUN,
+                             "nothing was received for %" PRId64 " ms", silence_us / 1000);
             return ROAN_E_LOST;
         }
     }

@@ -30,8 +30,8 @@ typedef struct roan_raw {
 /* Fails with the link given back. */
 roan_status roan_raw_open(roan_raw *raw, roan *client, int64_t deadline_us, roan_failure *ret_failure);
 
-/* Sends all of it; the pieces are used up. An error that the server sends meanwhile ends it with ROAN_E_SERVER, and waits
- * in the buffer: there is no other reason for an answer to half a request. */
+/* Sends all of it; the pieces are used up. An error that the server sends meanwhile ends it with ROAN_E_SERVER, and
+ * waits in the buffer: there is no other reason for an answer to half a request. */
 roan_status roan_raw_send(roan_raw *raw, struct iovec *pieces, unsigned count, roan_failure *ret_failure);
 
 /* Receives something into the buffer, which must not be full. silence_us: for so long nothing may come (-1: as long as

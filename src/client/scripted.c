@@ -8,8 +8,8 @@
  * neither exists, or the clock is the test's to move, only another thread can help: then the wait looks again every
  * millisecond of real time.
  *
- * One recursive lock protects the world; handlers run with it held. A peer is the far end of one stream and outlives it,
- * so that tests can read its log after the client has closed. */
+ * One recursive lock protects the world; handlers run with it held. A peer is the far end of one stream and outlives
+ * it, so that tests can read its log after the client has closed. */
 #include "client/scripted_inside.h"
 
 #include <errno.h>
@@ -628,8 +628,8 @@ roan_status roan_scripted_check(roan_scripted *world, roan_error *reterr)
     for (unsigned i = 0; i < world->peer_count && status == ROAN_OK; i++) {
         const roan_peer *peer = world->peers[i];
         if (peer != NULL && peer->expectations != NULL)
-            status = roan_error_set(reterr, ROAN_E_INVALID, "connection %u: after %zu requests one more was expected", i,
-                                    peer->request_count);
+            status = roan_error_set(reterr, ROAN_E_INVALID, "connection %u: after %zu requests one more was expected",
+                                    i, peer->request_count);
     }
     roan_scripted_unlock(world);
     return status;

@@ -1,10 +1,10 @@
 /* client/scripted_redis.c: a small server for scripted peers: enough of Redis for the tests of a client to start from
  * something that works.
  *
- * The store belongs to the world and is shared by its peers: strings by database and key, each with a version for WATCH.
- * What a connection is (protocol, login, transaction, subscriptions) belongs to its peer. A command is a row in COMMANDS
- * and a function that appends its reply to `out`; the reply is sent when it returns. Names, error codes and shapes of
- * replies are Redis's; texts only where a client looks at them. */
+ * The store belongs to the world and is shared by its peers: strings by database and key, each with a version for
+ * WATCH. What a connection is (protocol, login, transaction, subscriptions) belongs to its peer. A command is a row
+ * in COMMANDS and a function that appends its reply to `out`; the reply is sent when it returns. Names, error codes
+ * and shapes of replies are Redis's; texts only where a client looks at them. */
 #include "client/scripted_inside.h"
 
 #include <stdio.h>

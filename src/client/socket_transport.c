@@ -6,15 +6,16 @@
  * a send, and a receive that sleeps in the kernel until the reply is there. Everything that must not block says so per
  * call (MSG_DONTWAIT), which does not disturb other users of the descriptor.
  *
- * How long a blocking receive sleeps is a property of the socket (SO_RCVTIMEO), and setting it is a system call as well.
- * So it is set to one of few steps and left alone as long as it does no harm:
+ * How long a blocking receive sleeps is a property of the socket (SO_RCVTIMEO), and setting it is a system call as
+ * well. So it is set to one of few steps and left alone as long as it does no harm:
  *
  *     wait       0              24 ms                            108 ms
  *                |--- ppoll ----|--- 16 ... 64 ms, never beyond ---|--- 100 ms, again and again ---
  *
  * It is lowered when it would sleep past the wanted time (kernels count ticks of up to 8 ms), and raised only after a
  * sleep in vain, when time was lost anyway. 100 ms is also how soon an interrupt() is noticed: it is a flag that is
- * looked at between sleeps, as waking a sleeping receive by other means would either end the stream or need a signal. */
+ * looked at between sleeps, as waking a sleeping receive by other means would either end the stream or need a signal.
+ *  */
 #include "roan/transport.h"
 
 #include <errno.h>
@@ -213,7 +214,8 @@ static ssize_t socket_send(roan_stream *stream, const struct iovec *iov, unsigne
     const socket_stream *s = stream_of(stream);
     if (s->fd < 0)
         return -ENOTCONN;
-    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = ROAN_MIN(count, (unsigned)IOV_MAX)};
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+                             .msg_iovlen = ROAN_MIN(count, (unsigned)IOV_MAX)};
     ssize_t sent;
     do
         sent = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -1,7 +1,7 @@
 /* client/value_stream.c: values in and out piece by piece, on a raw connection.
  *
- * A future is made for the call as for every other one: it checks and encodes the words, applies the prefix, and carries
- * the result to hooks and caller. But its bytes never enter a queue; they go out here:
+ * A future is made for the call as for every other one: it checks and encodes the words, applies the prefix, and
+ * carries the result to hooks and caller. But its bytes never enter a queue; they go out here:
  *
  *     reading:  request ->            <- $<length> CRLF | value ... to the sink | CRLF
  *     writing:  head $<total> CRLF | value ... from the source | CRLF tail ->      <- reply
@@ -69,7 +69,8 @@ static int64_t ms_to_us(int ms)
 /* More bytes of an answer that has begun. */
 static roan_status receive_more(transfer *job)
 {
-    return roan_raw_receive(&job->raw, ms_to_us(job->client->root->settings->options.silence_timeout_ms), &job->failure);
+    return roan_raw_receive(&job->raw, ms_to_us(job->client->root->settings->options.silence_timeout_ms),
+                            &job->failure);
 }
 
 /* The first byte of an answer. */
@@ -359,8 +360,8 @@ static roan_status send_value(transfer *job, char *buffer, size_t *ret_bytes)
     *ret_bytes = 0;
     while (given < job->total_bytes) {
         struct iovec piece = {buffer, 0};
-        status = ask_source(job, buffer, (size_t)ROAN_MIN(job->total_bytes - given, (uint64_t)ROAN_RAW_BUFFER_BYTES), given,
-                            &piece.iov_len);
+        status = ask_source(job, buffer, (size_t)ROAN_MIN(job->total_bytes - given, (uint64_t)ROAN_RAW_BUFFER_BYTES),
+                            given, &piece.iov_len);
         if (status != ROAN_OK)
             return status;
         if (piece.iov_len == 0) {
@@ -549,7 +550,8 @@ roan_status roan_get_stream(roan *client, roan_slice key, roan_sink_fn sink, voi
 roan_status roan_do_source(roan *client, size_t argc, const roan_slice *argv, size_t index, uint64_t total_bytes,
                            roan_source_fn source, void *argument, roan_value **ret_reply, const roan_call *call)
 {
-    transfer job = {.client = client, .source = source, .argument = argument, .index = index, .total_bytes = total_bytes};
+    transfer job = {
+        .client = client, .source = source, .argument = argument, .index = index, .total_bytes = total_bytes};
 
     if (ret_reply != NULL)
         *ret_reply = NULL;

@@ -1,8 +1,8 @@
 /* client/words.c: the words of a command, gathered without the heap as long as they are few.
  *
- * Words live in the object until there are more than ROAN_WORDS_INLINE; then they move to a block that doubles. The texts
- * of numbers never move, because words point to them: scratch that is full is followed by another block, and the blocks
- * form a list. After a failure nothing is added any more.
+ * Words live in the object until there are more than ROAN_WORDS_INLINE; then they move to a block that doubles. The
+ * texts of numbers never move, because words point to them: scratch that is full is followed by another block, and
+ * the blocks form a list. After a failure nothing is added any more.
  */
 #include "roan/words.h"
 

@@ -3,8 +3,8 @@
  *     large PORT
  *
  * A scan of 100 000 keys while others are written, the four scans with both protocols, scripts and libraries that the
- * server is made to forget, 64 MiB in and out with a look at this process's memory. With ROAN_TEST_HUGE set, 512 MB, too.
- * Started by on_server.py; a cmocka program.
+ * server is made to forget, 64 MiB in and out with a look at this process's memory. With ROAN_TEST_HUGE set, 512 MB,
+ * too. Started by on_server.py; a cmocka program.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -213,8 +213,9 @@ static void test_four_scans_with_both_protocols(void **state)
         roan_scan_kind kind;
         const char *key;
         uint64_t least;
-    } cases[] = {{ROAN_SCAN_KEYS, "", ELEMENTS + 4}, {ROAN_SCAN_HASH, "h", 2 * ELEMENTS}, {ROAN_SCAN_SET, "s", ELEMENTS},
-                 {ROAN_SCAN_ZSET, "z", ELEMENTS},    {ROAN_SCAN_HASH, "small", 2},        {ROAN_SCAN_SET, "none", 0}};
+    } cases[] = {{ROAN_SCAN_KEYS, "", ELEMENTS + 4}, {ROAN_SCAN_HASH, "h", 2 * ELEMENTS},
+                 {ROAN_SCAN_SET, "s", ELEMENTS},     {ROAN_SCAN_ZSET, "z", ELEMENTS},
+                 {ROAN_SCAN_HASH, "small", 2},       {ROAN_SCAN_SET, "none", 0}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         digest two = digest_of(second, cases[i].kind, cases[i].key);
         digest three = digest_of(third, cases[i].kind, cases[i].key);
@@ -280,7 +281,8 @@ static void test_scripts_and_libraries(void **state)
         OK(roan_library_run_ro(client, library, K("roan_echo"), 0, NULL, 1, &amount, NULL, NULL));
         roan_do(client, 2, (roan_slice[]){K("FUNCTION"), K("FLUSH")}, NULL, NULL);
     }
-    check_status(roan_library_run(client, library, K("roan_none"), 0, NULL, 0, NULL, &reply, NULL), ROAN_E_SERVER, __LINE__);
+    check_status(roan_library_run(client, library, K("roan_none"), 0, NULL, 0, NULL, &reply, NULL), ROAN_E_SERVER,
+                 __LINE__);
     roan_library_free(library);
     OK(roan_do(client, 2, (roan_slice[]){K("DEL"), key}, NULL, NULL));
     roan_close(client, 0);
@@ -390,7 +392,8 @@ static void test_on_a_lease(void **state)
     check_status(roan_set_stream(own, K("large"), 200, give, &from, NULL, NULL), ROAN_E_INVALID, __LINE__);
     check_status(roan_do(own, 1, (roan_slice[]){K("PING")}, NULL, NULL), ROAN_E_LOST, __LINE__); /* the lease lost it */
     roan_lease_return(lease);
-    check_status(roan_get_stream(client, K("large"), compare, &from, NULL), ROAN_NIL, __LINE__); /* nothing was stored */
+    check_status(roan_get_stream(client, K("large"), compare, &from, NULL), ROAN_NIL,
+                 __LINE__); /* nothing was stored */
     roan_close(client, 0);
 }
 

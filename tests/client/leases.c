@@ -1,4 +1,5 @@
-/* leases.c PORT: batches, leases, blocking commands and optimistic transactions on a running server, with many threads. */
+/* leases.c PORT: batches, leases, blocking commands and optimistic transactions on a running server, with many
+ * threads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -133,7 +134,8 @@ static void *increment_often(void *argument)
 
 static void test_contention(void **state)
 {
-    static const char *const queries[] = {"drive=auto&request_timeout_ms=60000", "drive=thread&request_timeout_ms=60000",
+    static const char *const queries[] = {"drive=auto&request_timeout_ms=60000",
+                                          "drive=thread&request_timeout_ms=60000",
                                           "leases_max=3&lease_timeout_ms=-1&request_timeout_ms=60000"};
     (void)state;
     for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
@@ -276,7 +278,8 @@ static void test_dirty_and_cleaned(void **state)
     for (int protocol = 2; protocol <= 3; protocol++)
         for (int cleans = 0; cleans < 2; cleans++) {
             char query[128];
-            snprintf(query, sizeof query, "protocol=%d&on_dirty=%s&client_name=me", protocol, cleans ? "cleanup" : "destroy");
+            snprintf(query, sizeof query, "protocol=%d&on_dirty=%s&client_name=me", protocol,
+                     cleans ? "cleanup" : "destroy");
             open_client(query);
             for (size_t i = 0; i < sizeof dirt / sizeof *dirt; i++) {
                 roan_lease *lease;
@@ -433,7 +436,8 @@ static void test_many_blocked(void **state)
     (void)state;
     open_client("leases_max=200");
     for (int i = 0; i < MANY; i++)
-        futures[i] = roan_go(client, 3, (roan_slice[]){ROAN_LITERAL("BLPOP"), ROAN_LITERAL("q"), ROAN_LITERAL("20")}, NULL);
+        futures[i] =
+            roan_go(client, 3, (roan_slice[]){ROAN_LITERAL("BLPOP"), ROAN_LITERAL("q"), ROAN_LITERAL("20")}, NULL);
     for (int i = 0; i < MANY; i++)
         assert_int_equal(run(client, "RPUSH q x"), ROAN_OK);
     for (int i = 0; i < MANY; i++)

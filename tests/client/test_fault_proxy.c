@@ -171,7 +171,8 @@ static void test_cuts_and_ends_at_each_byte(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 24; i++) {
-        fault f = {.kind = i % 2 == 0 ? FAULT_CUT : FAULT_END, .side = i / 2 % 2 == 0 ? FAULT_TO_SERVER : FAULT_TO_CLIENT,
+        fault f = {.kind = i % 2 == 0 ? FAULT_CUT : FAULT_END,
+                   .side = i / 2 % 2 == 0 ? FAULT_TO_SERVER : FAULT_TO_CLIENT,
                    .at = i / 4};
         ends e = open_with(f);
         int from = f.side == FAULT_TO_SERVER ? e.client : e.server, to = from == e.client ? e.server : e.client;

@@ -2,9 +2,10 @@
  *
  *     test_hiredis_adapters_LOOP ROAN_PROGRAM
  *
- * Compiled once per event library that is installed, with ADAPTER_LOOP defined. Commands in both directions, a message, a
- * time-out that fires while the server is silent, and a connection that the server ends: after each the loop must run
- * empty by itself, which it does only when the adapter gives back all it registered. Exit status 0: all is well.
+ * Compiled once per event library that is installed, with ADAPTER_LOOP defined. Commands in both directions, a
+ * message, a time-out that fires while the server is silent, and a connection that the server ends: after each the
+ * loop must run empty by itself, which it does only when the adapter gives back all it registered. Exit status 0: all
+ * is well.
  */
 #include "hiredis/async.h"
 

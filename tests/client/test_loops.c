@@ -2,8 +2,8 @@
  *
  *     test_loops_NAME SERVER-COMMAND ...       "{port}" in a word is the port
  *
- * Everything that a handle does in a loop comes through its one descriptor, so each case is a way in which the loop could
- * miss a wake-up (and the case would wait for ever) or be woken for nothing (and it would spin).
+ * Everything that a handle does in a loop comes through its one descriptor, so each case is a way in which the loop
+ * could miss a wake-up (and the case would wait for ever) or be woken for nothing (and it would spin).
  */
 #include "loops_case.h"
 
@@ -19,7 +19,8 @@ static void on_thousandth_get(roan_future *future, void *argument)
     roan_value *reply;
 
     if (roan_take(future, &reply, NULL) == ROAN_OK)
-        counted.good += reply->text.bytes == strlen(argument) && memcmp(reply->text.data, argument, reply->text.bytes) == 0;
+        counted.good +=
+            reply->text.bytes == strlen(argument) && memcmp(reply->text.data, argument, reply->text.bytes) == 0;
     counted.settled++;
     roan_value_free(reply);
     free(argument);

@@ -2,9 +2,9 @@
  *
  *     test_loops_ticks_NAME SERVER-COMMAND ...       "{port}" in a word is the port
  *
- * Each case works for a while, again and again where one time is over at once, and then the ticks of the loop's timer are
- * judged. A machine that is too busy can spoil one measurement, so a case may try three times; what blocks does so each
- * time.
+ * Each case works for a while, again and again where one time is over at once, and then the ticks of the loop's timer
+ * are judged. A machine that is too busy can spoil one measurement, so a case may try three times; what blocks does
+ * so each time.
  */
 #include "loops_case.h"
 #include "roan/batch.h"
@@ -101,7 +101,8 @@ static void test_connecting_to_an_address_that_never_answers(void **state)
 {
     (void)state;
     prove(&(job){.port = full_port, .begin = begin_ping, .is_left = true, .may_fail = true, .query = ""});
-    prove(&(job){.port = full_port, .begin = begin_ping, .may_fail = true, .query = "&connect_timeout_ms=50&reconnect=-1"});
+    prove(&(job){
+        .port = full_port, .begin = begin_ping, .may_fail = true, .query = "&connect_timeout_ms=50&reconnect=-1"});
 }
 
 static void test_connecting_by_name(void **state)

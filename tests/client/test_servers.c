@@ -1,10 +1,10 @@
-/* test_servers.c: one handle and real servers in all their moods: restarted, stopped, killed, full, loading, read-only, with
- * no place for another client; many threads, fork(), binary and large values.
+/* test_servers.c: one handle and real servers in all their moods: restarted, stopped, killed, full, loading,
+ * read-only, with no place for another client; many threads, fork(), binary and large values.
  *
  *     test_servers COMMAND     the server's command line with {port} and {dir}
  *
- * What has to do with time alone is tested on the scripted transport (tests/unit/test_client_link.c); what is here needs a
- * server, threads or processes. */
+ * What has to do with time alone is tested on the scripted transport (tests/unit/test_client_link.c); what is here
+ * needs a server, threads or processes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

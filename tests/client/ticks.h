@@ -5,9 +5,9 @@
  *     ticks_end(&ticks);
  *     ticks_judge(&ticks, text, sizeof text)     NULL, or what was wrong
  *
- * At least 80 % of the ticks must have come, and each half of the time must have between 30 and 70 % of them. What a busy
- * machine takes from every thread is not the client's fault: a thread of its own that only sleeps ticks alongside, and no
- * more is asked of the loop than of it. Sanitizers make everything slow, so 50 % do for them.
+ * At least 80 % of the ticks must have come, and each half of the time must have between 30 and 70 % of them. What a
+ * busy machine takes from every thread is not the client's fault: a thread of its own that only sleeps ticks
+ * alongside, and no more is asked of the loop than of it. Sanitizers make everything slow, so 50 % do for them.
  *
  * For a test that has no loop of its own, ticks_run() is one, upon poll(): it drives a handle with drive=loop until
  * is_done() or timeout_ms.

@@ -1,7 +1,7 @@
 /* Tests of the functions of every command: what they send, and how they read replies of either protocol.
  *
- * The handle is replaced: roan_do() keeps the words it was given and answers with bytes that go through the real reader.
- * tests/client/command_samples.inc has calls of all encoders. Run as a cmocka program.
+ * The handle is replaced: roan_do() keeps the words it was given and answers with bytes that go through the real
+ * reader. tests/client/command_samples.inc has calls of all encoders. Run as a cmocka program.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -388,8 +388,16 @@ static void check_cleaned(const char *commands)
 static void test_cleanup(void **state)
 {
     (void)state;
-    static const char *const cases[] = {"MULTI|INCR n", "WATCH a", "SELECT 1", "HELLO 2", "SUBSCRIBE c d", "RESET",
-                                        "CLIENT SETNAME other", "NOSUCH", "CLIENT TRACKING ON", "SELECT 3|MULTI|WATCH a"};
+    static const char *const cases[] = {"MULTI|INCR n",
+                                        "WATCH a",
+                                        "SELECT 1",
+                                        "HELLO 2",
+                                        "SUBSCRIBE c d",
+                                        "RESET",
+                                        "CLIENT SETNAME other",
+                                        "NOSUCH",
+                                        "CLIENT TRACKING ON",
+                                        "SELECT 3|MULTI|WATCH a"};
     roan_scripted_set_redis(world, &(roan_scripted_redis_options){.size = sizeof(roan_scripted_redis_options),
                                                                   .password = "secret"});
     open_client("drive=loop&lease_idle_ms=-1&on_dirty=cleanup&database=2&client_name=me&password=secret");

@@ -1,8 +1,8 @@
 /* test_client_link.c: the rules of a connection, on a scripted peer and a virtual clock: nothing here sleeps.
  *
  * Handshake, deadlines and the late-reply rule, silence, losing the connection with the fate of what was under way,
- * trying again, the queue while there is no connection, backoff, cancelling, closing. Each test opens a handle on a world
- * of its own. */
+ * trying again, the queue while there is no connection, backoff, cancelling, closing. Each test opens a handle on a
+ * world of its own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -745,8 +745,9 @@ static void test_close_waits_for_answers(void **state)
 static void test_refused_commands_say_what_to_use(void **state)
 {
     (void)state;
-    static const char *const commands[] = {"MULTI", "WATCH k", "SELECT 1", "SUBSCRIBE c", "MONITOR", "AUTH x", "HELLO 3",
-                                           "RESET", "CLIENT REPLY OFF", "CLIENT TRACKING ON", "QUIT", "READONLY"};
+    static const char *const commands[] = {"MULTI",  "WATCH k", "SELECT 1", "SUBSCRIBE c",      "MONITOR",
+                                           "AUTH x", "HELLO 3", "RESET",    "CLIENT REPLY OFF", "CLIENT TRACKING ON",
+                                           "QUIT",   "READONLY"};
     open_with("", NULL);
     for (size_t i = 0; i < ROAN_COUNT_OF(commands); i++) {
         assert_int_equal(run(commands[i], NULL), ROAN_E_USAGE);

@@ -314,7 +314,8 @@ static void test_refused_in_a_callback(void **state)
     roan_slice ping = ROAN_LITERAL("PING");
     roan_scan *scan = make(ROAN_SCAN_KEYS, "", NULL);
     status_in_callback = ROAN_OK;
-    roan_scripted_set_clock(world, ROAN_CLOCK_MANUAL); /* the thread of the library must not be faster than roan_then() */
+    roan_scripted_set_clock(world,
+                            ROAN_CLOCK_MANUAL); /* the thread of the library must not be faster than roan_then() */
     roan_peer_set_latency(peer, 1000);
     roan_future *future = roan_go(client, 1, &ping, NULL);
     roan_then(future, next_in_callback, scan);

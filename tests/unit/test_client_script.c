@@ -1,5 +1,6 @@
-/* test_client_script.c: scripts and libraries load themselves: what goes over the wire, in which order, and how often, when
- * the server knows the code, does not, or forgets it in between. The peer is scripted and knows code as a server does.
+/* test_client_script.c: scripts and libraries load themselves: what goes over the wire, in which order, and how
+ * often, when the server knows the code, does not, or forgets it in between. The peer is scripted and knows code as a
+ * server does.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -384,7 +385,8 @@ static void test_a_missing_function_is_loaded(void **state)
     roan_value *reply;
     roan_peer *peer = roan_scripted_peer(world, 0);
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(roan_library_run(client, library, ROAN_LITERAL("f"), 1, &key, 1, &argument, &reply, NULL), ROAN_OK);
+        assert_int_equal(roan_library_run(client, library, ROAN_LITERAL("f"), 1, &key, 1, &argument, &reply, NULL),
+                         ROAN_OK);
         assert_true(roan_slice_equal(reply->text, key));
         roan_value_free(reply);
     }
@@ -416,7 +418,8 @@ static void test_a_library_that_does_not_load(void **state)
     roan_library *library = make_library();
     roan_value *reply;
     is_body_broken = true;
-    assert_int_equal(roan_library_run(client, library, ROAN_LITERAL("f"), 0, NULL, 0, NULL, &reply, NULL), ROAN_E_SERVER);
+    assert_int_equal(roan_library_run(client, library, ROAN_LITERAL("f"), 0, NULL, 0, NULL, &reply, NULL),
+                     ROAN_E_SERVER);
     assert_string_equal(roan_last_failure()->text, "ERR Error compiling function");
     assert_int_equal(roan_library_load(client, library, NULL), ROAN_E_SERVER);
     is_body_broken = false;
@@ -456,8 +459,9 @@ static void test_cut_at_every_byte(void **state)
                 roan_peer_cut_sent(roan_scripted_peer(own, 0), cut, ECONNRESET);
             else
                 roan_peer_cut_received(roan_scripted_peer(own, 0), cut, ECONNRESET);
-            assert_int_equal(roan_open(&cut_client, "redis://shop", ROAN_OPTIONS(.transport = roan_scripted_transport(own)),
-                                       NULL), ROAN_OK);
+            assert_int_equal(
+                roan_open(&cut_client, "redis://shop", ROAN_OPTIONS(.transport = roan_scripted_transport(own)), NULL),
+                ROAN_OK);
             roan_status status = roan_script_run(cut_client, script, 1, &key, 1, &argument, &reply, NULL);
             assert_true(status == ROAN_OK || status == ROAN_E_LOST || status == ROAN_E_CONNECT);
             assert_true((reply != NULL) == (status == ROAN_OK));
@@ -494,8 +498,8 @@ static void test_threads_and_handles_share_a_script(void **state)
     pthread_t threads[4];
     runner runners[4];
     roan_scripted_set_clock(world, ROAN_CLOCK_MANUAL); /* several wait */
-    assert_int_equal(roan_open(&second, "redis://shop", ROAN_OPTIONS(.transport = roan_scripted_transport(world)), NULL),
-                     ROAN_OK);
+    assert_int_equal(
+        roan_open(&second, "redis://shop", ROAN_OPTIONS(.transport = roan_scripted_transport(world)), NULL), ROAN_OK);
     for (unsigned i = 0; i < 4; i++) {
         runners[i] = (runner){i % 2 != 0 ? second : client, 0};
         assert_int_equal(pthread_create(&threads[i], NULL, run_often, &runners[i]), 0);

@@ -529,7 +529,8 @@ static void test_the_child_of_a_fork_closes_quietly(void **state)
     close_pair(&p);
 }
 
-/* A child that knows nothing of the handle holds a copy of the descriptor; the server shall see the end all the same. */
+/* A child that knows nothing of the handle holds a copy of the descriptor; the server shall see the end all the
+ * same. */
 static void test_closing_ends_the_connection_despite_a_child(void **state)
 {
     (void)state;

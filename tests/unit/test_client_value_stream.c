@@ -1,5 +1,5 @@
-/* test_client_value_stream.c: values streamed in and out over a scripted peer: any size in any pieces, every kind of answer,
- * cuts at every byte, sinks that stop, sources with less or more than they said, and every limit on time.
+/* test_client_value_stream.c: values streamed in and out over a scripted peer: any size in any pieces, every kind of
+ * answer, cuts at every byte, sinks that stop, sources with less or more than they said, and every limit on time.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -146,7 +146,8 @@ static void assert_fails(roan_status status, roan_status expected, roan_fate fat
 {
     const roan_failure *failure = roan_last_failure();
     if (status != expected || failure->fate != fate || strstr(failure->text, text) == NULL)
-        fail_msg("%d, fate %d: %s, expected %d, fate %d: %s", status, failure->fate, failure->text, expected, fate, text);
+        fail_msg("%d, fate %d: %s, expected %d, fate %d: %s", status, failure->fate, failure->text, expected, fate,
+                 text);
     assert_int_equal(failure->code, expected);
 }
 
@@ -210,7 +211,8 @@ static void test_options_of_set(void **state)
 {
     (void)state;
     spring from = {.has = 2, .fails_at = -1};
-    roan_slice words[] = {ROAN_LITERAL("SET"), key, {"\0\7", 2}, ROAN_LITERAL("NX"), ROAN_LITERAL("PX"), ROAN_LITERAL("50")};
+    roan_slice words[] = {ROAN_LITERAL("SET"), key, {"\0\7", 2}, ROAN_LITERAL("NX"), ROAN_LITERAL("PX"),
+                          ROAN_LITERAL("50")};
     roan_peer_expect_words(peer, 0, 6, words, ROAN_LITERAL("_\r\n"));
     assert_int_equal(roan_set_stream(client, key, 2, give, &from,
                                      ROAN_SET_OPTIONS(.nx = true, .px = ROAN_SOME(50)), NULL), ROAN_NIL);
@@ -252,7 +254,8 @@ static void test_answers_that_keep_the_connection(void **state)
         assert_int_equal(fetch(&all, NULL), ROAN_OK);
         assert_kept(&all, "abc");
     }
-    static const char *const others[] = {":3\r\n", "+OK\r\n", "*2\r\n$1\r\na\r\n*0\r\n", "%0\r\n", ",1.5\r\n", "#t\r\n"};
+    static const char *const others[] = {":3\r\n", "+OK\r\n",  "*2\r\n$1\r\na\r\n*0\r\n",
+                                         "%0\r\n", ",1.5\r\n", "#t\r\n"};
     for (size_t i = 0; i < ROAN_COUNT_OF(others); i++) {
         roan_peer_expect(peer, 0, "GET big", others[i]);
         assert_fails(fetch(&all, NULL), ROAN_E_TYPE, ROAN_FATE_RAN, "not a string");
@@ -276,8 +279,16 @@ static void test_the_same_in_any_pieces(void **state)
 static void test_broken_answers(void **state)
 {
     (void)state;
-    static const char *const broken[] = {"$\r\n", "$x\r\n", "$3x\r\n", "$-2\r\n", "$3\nabc", "$99999999999\r\n", "=3\r\n",
-                                         "$11111111111111111111111111111111111111111111", "$3\r\nabcd\r\n", "?\r\n",
+    static const char *const broken[] = {"$\r\n",
+                                         "$x\r\n",
+                                         "$3x\r\n",
+                                         "$-2\r\n",
+                                         "$3\nabc",
+                                         "$99999999999\r\n",
+                                         "=3\r\n",
+                                         "$11111111111111111111111111111111111111111111",
+                                         "$3\r\nabcd\r\n",
+                                         "?\r\n",
                                          "$18446744073709551617\r\n"};
     heap all = {0};
     for (size_t i = 0; i < ROAN_COUNT_OF(broken); i++) {
@@ -363,7 +374,8 @@ static int64_t overrun(void *argument, char *buffer, size_t room)
 static void test_a_source_that_lies(void **state)
 {
     (void)state;
-    assert_fails(roan_set_stream(client, key, 9, overrun, NULL, NULL, NULL), ROAN_E_INVALID, ROAN_FATE_NOT_SENT, "room");
+    assert_fails(roan_set_stream(client, key, 9, overrun, NULL, NULL, NULL), ROAN_E_INVALID, ROAN_FATE_NOT_SENT,
+                 "room");
 }
 
 /* ---- time ---- */
@@ -491,8 +503,8 @@ static void test_connecting_fails(void **state)
 
 /* ---- losing the connection ---- */
 
-/* Whatever happens to a connection at whatever byte: it ends, with what the sink has got a prefix of the value, and every
- * read that had given nothing to the sink is done again. */
+/* Whatever happens to a connection at whatever byte: it ends, with what the sink has got a prefix of the value, and
+ * every read that had given nothing to the sink is done again. */
 static void test_reading_cut_at_every_byte(void **state)
 {
     (void)state;
@@ -605,11 +617,15 @@ static void test_what_cannot_be_streamed(void **state)
     spring from = {.has = 3, .fails_at = -1};
     size_t requests = roan_peer_request_count(peer);
     assert_fails(roan_do_stream(client, 4, blocking, keep, &all, NULL), ROAN_E_USAGE, ROAN_FATE_NOT_SENT, "blocks");
-    assert_fails(roan_do_stream(client, 2, state_changing, keep, &all, NULL), ROAN_E_USAGE, ROAN_FATE_NOT_SENT, "state");
+    assert_fails(roan_do_stream(client, 2, state_changing, keep, &all, NULL), ROAN_E_USAGE, ROAN_FATE_NOT_SENT,
+                 "state");
     assert_fails(roan_do_stream(client, 0, NULL, keep, &all, NULL), ROAN_E_USAGE, ROAN_FATE_NOT_SENT, "name");
-    assert_fails(roan_do_source(client, 3, set, 0, 3, give, &from, NULL, NULL), ROAN_E_USAGE, ROAN_FATE_NOT_SENT, "word");
-    assert_fails(roan_do_source(client, 3, set, 1, 3, give, &from, NULL, NULL), ROAN_E_USAGE, ROAN_FATE_NOT_SENT, "word");
-    assert_fails(roan_do_source(client, 3, set, 3, 3, give, &from, NULL, NULL), ROAN_E_USAGE, ROAN_FATE_NOT_SENT, "word");
+    assert_fails(roan_do_source(client, 3, set, 0, 3, give, &from, NULL, NULL), ROAN_E_USAGE, ROAN_FATE_NOT_SENT,
+                 "word");
+    assert_fails(roan_do_source(client, 3, set, 1, 3, give, &from, NULL, NULL), ROAN_E_USAGE, ROAN_FATE_NOT_SENT,
+                 "word");
+    assert_fails(roan_do_source(client, 3, set, 3, 3, give, &from, NULL, NULL), ROAN_E_USAGE, ROAN_FATE_NOT_SENT,
+                 "word");
     assert_int_equal(from.calls, 0);
     assert_int_equal(roan_peer_request_count(peer), requests);
 }
@@ -674,7 +690,8 @@ static void test_hooks_hear_of_it(void **state)
     roan_close(client, 0);
     peer = roan_scripted_peer(world, roan_scripted_opened(world));
     assert_int_equal(roan_open(&client, "redis://shop",
-                               ROAN_OPTIONS(.transport = roan_scripted_transport(world), .hooks = &hooks), NULL), ROAN_OK);
+                               ROAN_OPTIONS(.transport = roan_scripted_transport(world), .hooks = &hooks), NULL),
+                     ROAN_OK);
     assert_int_equal(fetch(&all, NULL), ROAN_NIL);
     roan_peer_expect(peer, 0, "GET big", "-ERR no\r\n");
     assert_int_equal(fetch(&all, NULL), ROAN_E_SERVER);

@@ -1,8 +1,9 @@
 /* hiredis/async.h: the interface of hiredis for event loops, by Roan's own code.
  *
- * An adapter (hiredis/adapters) sets the hooks in `ev` and calls redisAsyncHandleRead() and its brothers when the socket
- * or the timer is due. A context belongs to one thread. Every command's callback is called exactly once, with NULL when
- * the connection ended first; a subscription's once per message and confirmation. Replies are freed after the callback.
+ * An adapter (hiredis/adapters) sets the hooks in `ev` and calls redisAsyncHandleRead() and its brothers when the
+ * socket or the timer is due. A context belongs to one thread. Every command's callback is called exactly once, with
+ * NULL when the connection ended first; a subscription's once per message and confirmation. Replies are freed after
+ * the callback.
  *
  * A connection that fails or ends frees its context after the connect or disconnect callback, unless
  * REDIS_OPT_NOAUTOFREE is set. A context that has err set when it is made must be freed by the program.

@@ -223,8 +223,8 @@ redisFD redisFreeKeepFd(redisContext *context);
 int redisBufferRead(redisContext *context);
 int redisBufferWrite(redisContext *context, int *done);
 
-/* The next reply. A blocking context sends what waits and reads until there is one; another one gives NULL when there is
- * none yet. `reply` NULL: it is freed. */
+/* The next reply. A blocking context sends what waits and reads until there is one; another one gives NULL when there
+ * is none yet. `reply` NULL: it is freed. */
 int redisGetReply(redisContext *context, void **reply);
 int redisGetReplyFromReader(redisContext *context, void **reply);
 

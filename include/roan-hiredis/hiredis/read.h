@@ -1,5 +1,5 @@
-/* hiredis/read.h: the reply reader: takes bytes in pieces of any size, gives replies, built by functions of the caller's
- * choice.
+/* hiredis/read.h: the reply reader: takes bytes in pieces of any size, gives replies, built by functions of the
+ * caller's choice.
  *
  * RESP2 and RESP3. A reader belongs to one thread at a time. After an error it stays broken; free it.
  */
@@ -61,8 +61,8 @@ typedef struct redisReadTask {
     void *privdata;               /* the reader's */
 } redisReadTask;
 
-/* Each returns the object it made or NULL when out of memory, and puts it into task->parent->obj itself. Any of them may
- * be NULL: then the object is the type's number, cast to a pointer. */
+/* Each returns the object it made or NULL when out of memory, and puts it into task->parent->obj itself. Any of them
+ * may be NULL: then the object is the type's number, cast to a pointer. */
 typedef struct redisReplyObjectFunctions {
     /* STRING, STATUS, ERROR, BIGNUM, VERB. For VERB the text starts with three letters and ':'. */
     void *(*createString)(const redisReadTask *task, char *text, size_t bytes);
@@ -103,8 +103,8 @@ void redisReaderFree(redisReader *reader);
 /* Copies the bytes. REDIS_ERR when the reader is broken or out of memory. */
 int redisReaderFeed(redisReader *reader, const char *bytes, size_t count);
 
-/* REDIS_OK and *reply set: a reply, or NULL when it is not complete yet. REDIS_ERR: the reader is broken, *reply is NULL.
- * `reply` NULL: a complete reply is freed. */
+/* REDIS_OK and *reply set: a reply, or NULL when it is not complete yet. REDIS_ERR: the reader is broken, *reply is
+ * NULL. `reply` NULL: a complete reply is freed. */
 int redisReaderGetReply(redisReader *reader, void **reply);
 
 #define redisReaderSetPrivdata(reader_, privdata_) (((redisReader *)(reader_))->privdata = (privdata_))

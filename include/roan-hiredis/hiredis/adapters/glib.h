@@ -3,8 +3,8 @@
  *     GSource *source = redis_source_new(context);
  *     g_source_attach(source, NULL);
  *
- * The context's end removes the source from its loop. The reference is the program's; when the last one goes, the loop's
- * too, the context is left without an adapter.
+ * The context's end removes the source from its loop. The reference is the program's; when the last one goes, the
+ * loop's too, the context is left without an adapter.
  */
 #ifndef ROAN_HIREDIS_HIREDIS_ADAPTERS_GLIB_H
 #define ROAN_HIREDIS_HIREDIS_ADAPTERS_GLIB_H
