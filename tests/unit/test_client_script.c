@@ -26,10 +26,10 @@
 static roan_scripted *world;
 static roan *client;
 static roan_script *script;
-static bool is_known;         /* the server has the script, or the library */
+static _Atomic bool is_known;        /* the server has the script, or the library */
 static bool is_body_broken;   /* and refuses to load it */
 static bool forgets;          /* EVAL runs it and leaves no trace */
-static unsigned short_runs, bodies, loads;
+static _Atomic unsigned short_runs, bodies, loads;
 
 /* Answers as a server whose scripts return their first key. */
 static void serve_run(roan_peer *peer, size_t argc, const roan_slice *argv)
@@ -486,7 +486,7 @@ static void *run_often(void *argument_)
         own->failures += roan_script_run(own->client, script, 1, &key, 0, NULL, &reply, NULL) != ROAN_OK;
         roan_value_free(reply);
         if (i % 50 == 0)
-            __atomic_store_n(&is_known, false, __ATOMIC_RELAXED);
+            is_known = false;
     }
     return NULL;
 }
