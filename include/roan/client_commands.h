@@ -11,8 +11,8 @@
  *
  * A flag is a bool, a number is ROAN_SOME(number), a text is left out while its data is NULL, a list while its count is
  * 0, a group while its is_set is false. What cannot be said together, and what is missing, fails with ROAN_E_USAGE
- * before anything is sent (from _go and _add it shows in the future and when the batch runs). Arguments are copied
- * before the function returns.
+ * before anything is sent (from _go and _add it shows in the future and when the batch runs). Arguments are copied before the
+ * function returns.
  *
  * Results: the same with RESP2 and RESP3. Null is ROAN_NIL and leaves the output empty (0, false, NULL). A reply of
  * another type is ROAN_E_TYPE. Outputs may be NULL. roan_bytes belong to the caller (roan_bytes_free); the _into form
