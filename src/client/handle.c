@@ -212,11 +212,12 @@ static bool is_drained(const void *argument)
 }
 
 /* Waits until nothing is pending on the shared link; rounds of the background or the caller itself drive it. */
-static void drain_shared(roan *client, int64_t until_us)
+static bool drain_shared(roan *client, int64_t until_us)
 {
     roan_link *link = client->link;
     roan_outcome outcome;
     roan_wait_node node = {.word = roan_park_word()};
+    bool drained;
 
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&link->lock);
@@ -225,73 +226,24 @@ static void drain_shared(roan *client, int64_t until_us)
         int64_t step_us = ROAN_MIN(until_us, roan_now_us(client) + 1000); /* nobody wakes us: look often */
         roan_drive_wait(link, is_drained, link, &node, step_us, &outcome);
     }
+    drained = link->pending_count == 0;
     pthread_mutex_unlock(&link->lock);
     roan_outcome_finish(client, &outcome);
+    return drained;
 }
 
-/* A link, shared or of the pool, that has something pending, kept; NULL: none. */
-static roan_link *find_pending(roan *client)
+static void close_shared(roan *client, const roan_failure *why)
 {
-    roan_link *found = NULL;
-
-    pthread_mutex_lock(&client->background.lock);
-    for (roan_link *at = client->background.links; at != NULL && found == NULL; at = at->next) {
-        pthread_mutex_lock(&at->lock);
-        if (at->pending_count > 0 || at->delayed != NULL)
-            found = at;
-        pthread_mutex_unlock(&at->lock);
-    }
-    if (found != NULL)
-        roan_link_keep(found);
-    pthread_mutex_unlock(&client->background.lock);
-    return found;
-}
-
-static bool has_pending(roan *client)
-{
-    roan_link *link = find_pending(client);
-
-    if (link != NULL)
-        roan_link_drop(link);
-    return link != NULL;
-}
-
-/* The same for the blocking commands, each on a link of its own. False: something is pending still. */
-static bool drain(roan *client, int64_t until_us)
-{
-    atomic_store(&client->background.has_turned, false); /* whoever closes it may do the rounds */
-    drain_shared(client, until_us);
-    while (has_pending(client) && roan_now_us(client) < until_us) {
-        int64_t step_us = ROAN_MIN(until_us - roan_now_us(client), 1000);
-        if (!roan_background_help(client, ROAN_MAX(step_us, 0)))
-            roan_park(roan_park_word(), ROAN_MAX(step_us, 0));
-    }
-    return !has_pending(client);
-}
-
-static void close_link(roan *client, roan_link *link, const roan_failure *why)
-{
+    roan_link *link = client->link;
     roan_outcome outcome;
 
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&link->lock);
     roan_link_close(link, why, &outcome);
-    if (link == client->link)
-        roan_outcome_event(link, ROAN_EVENT_CLOSED, NULL, &outcome);
+    roan_outcome_event(link, ROAN_EVENT_CLOSED, NULL, &outcome);
     outcome.wakes_background = false;
     pthread_mutex_unlock(&link->lock);
     roan_outcome_finish(client, &outcome);
-}
-
-/* Blocking commands that were not answered; each gives its link back to the pool, which destroys it. */
-static void close_pending(roan *client, const roan_failure *why)
-{
-    roan_link *link;
-
-    while ((link = find_pending(client)) != NULL) {
-        close_link(client, link, why);
-        roan_link_drop(link);
-    }
 }
 
 /* The same for commands that block, on links of the pool. */
@@ -324,13 +276,13 @@ roan_status roan_close(roan *client, int drain_ms)
     roan_handle_check_fork(client);
     atomic_store(&client->is_closing, true);
     until_us = roan_now_us(client) + (int64_t)ROAN_MAX(drain_ms, 0) * 1000;
-    drained = drain(client, until_us);
+    atomic_store(&client->background.has_turned, false); /* whoever closes it may do the rounds */
+    drained = drain_shared(client, until_us);
     drained = drain_pool(client, until_us) && drained;
     roan_background_stop(client);
     roan_failure_set(&failure, ROAN_E_CLOSED, ROAN_FATE_MAY_HAVE_RUN, "the handle was closed");
     roan_pool_close(client, &failure);
-    close_link(client, client->link, &failure);
-    close_pending(client, &failure);
+    close_shared(client, &failure);
     roan_pool_done(client);
     roan_background_detach(client, client->link);
     roan_background_done(client);
