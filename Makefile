@@ -7,6 +7,8 @@ PREFIX ?= /usr/local
 PORT ?= 6379
 ARGS ?=
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 600
+SOAK_RATE ?= 10000
 PYTHON ?= python3
 # How build/ is optimised; the test builds have their own settings.
 OPTIMIZATION ?= 2
@@ -14,7 +16,7 @@ LTO ?= true
 WERROR ?= false
 
 .DEFAULT_GOAL := all
-.PHONY: all help run test test-quick test-interop bench asan tsan fuzz format install clean tcl
+.PHONY: all help run test test-quick test-interop bench asan tsan fuzz soak format install clean tcl
 
 ## all: build the program, build/roan (the default)
 all: build/build.ninja
@@ -63,6 +65,11 @@ tsan: build-tsan/build.ninja
 fuzz: build-fuzz/build.ninja
 	@ninja -C build-fuzz $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 	@tools/fuzz.sh build-fuzz $(FUZZ_SECONDS)
+
+## soak: keep a client busy for SOAK_SECONDS (600) at SOAK_RATE (10000) operations a second; its memory must not grow
+soak: all
+	@ninja -C build tests/client/client-soak
+	@build/tests/client/client-soak $(SOAK_SECONDS) $(SOAK_RATE) build/roan server --port {port} --save ''
 
 ## format: lay out all C files with clang-format
 format:
