@@ -100,16 +100,26 @@ static bool note_contention(roan_link *link)
     return true;
 }
 
-/* Somebody who waits with nothing to do, or NULL. */
+/* The first that is not the calling thread's own, which may be in the list still. */
+static roan_wait_node *other_than_us(roan_wait_node *node)
+{
+    while (node != NULL && node->word == roan_park_word())
+        node = node->next;
+    return node;
+}
+
+/* Somebody else who waits with nothing to do, or NULL. */
 static roan_wait_node *find_waiter(const roan_link *link)
 {
+    roan_wait_node *waiter;
+
     for (roan_future *at = link->tail; at != NULL; at = at->previous)
-        if (at->waiters != NULL)
-            return at->waiters;
+        if ((waiter = other_than_us(at->waiters)) != NULL)
+            return waiter;
     for (roan_future *at = link->delayed; at != NULL; at = at->next)
-        if (at->waiters != NULL)
-            return at->waiters;
-    return link->watchers;
+        if ((waiter = other_than_us(at->waiters)) != NULL)
+            return waiter;
+    return other_than_us(link->watchers);
 }
 
 /* ---- holding ---- */
@@ -168,6 +178,8 @@ void roan_drive_pass_on(roan_link *link, roan_outcome *outcome)
         return;
     waiter = note_contention(link) ? NULL : find_waiter(link);
     if (waiter == NULL) {
+        if (link->pending_count == 0 && link->delayed == NULL && !link->is_wanted)
+            return; /* only we ourselves watched it */
         if (!hold(link))
             outcome->wakes_background = true;
         return;
