@@ -205,6 +205,8 @@ static bool prepare(roan_link *link, roan_wait_item *item, int64_t *due_us)
 /* Gives the role up unless it is the background's for good. */
 static void give_role(roan_link *link, roan_outcome *outcome)
 {
+    bool wakes;
+
     if (link->is_owned) {
         link->quiet_rounds = atomic_load_explicit(&link->callers, memory_order_relaxed) <= QUIET_CALLERS
                                  ? link->quiet_rounds + 1 : 0;
@@ -214,7 +216,9 @@ static void give_role(roan_link *link, roan_outcome *outcome)
     link->driver = ROAN_DRIVER_NONE;
     if (roan_drive_is_background(link) || link->async_count > 0)
         return; /* the next round takes it again */
+    wakes = outcome->wakes_background;
     roan_drive_pass_on(link, outcome);
+    outcome->wakes_background = wakes; /* the next round comes by itself */
 }
 
 /* Second visit: receives. */
