@@ -4,6 +4,7 @@
 #include "base/macros.h"
 #include "client/drive.h"
 #include "client/handle.h"
+#include "client/wishes.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -151,7 +152,8 @@ void roan_background_notify(roan_background *background)
 /* Is there something that only the background will do? */
 static bool needs_background(const roan_link *link)
 {
-    return roan_drive_is_background(link) || link->async_count > 0 || link->delayed != NULL || link->is_wanted ||
+    return roan_drive_is_background(link) || link->async_count > 0 || link->delayed != NULL ||
+           (link->is_wanted && !roan_link_is_attended(link)) ||
            link->client->root->settings->options.drive == ROAN_DRIVE_LOOP;
 }
 
@@ -184,6 +186,7 @@ static bool prepare(roan_link *link, roan_wait_item *item, int64_t *due_us)
             outcome.wakes_background = false;
         }
     }
+    link->looks_us = ROAN_NO_DEADLINE;
     if (is_ours) {
         *due_us = ROAN_MIN(*due_us, roan_link_due_us(link));
         *item = (roan_wait_item){.want_receive = true, .want_send = link->is_blocked};
@@ -196,6 +199,10 @@ static bool prepare(roan_link *link, roan_wait_item *item, int64_t *due_us)
         link->polled_until_us = roan_link_due_us(link);
     } else if (link->async_count > 0) {
         *due_us = ROAN_MIN(*due_us, link->next_deadline_us); /* a caller drives; deadlines are ours */
+    }
+    if (!is_ours && link->is_wanted && roan_link_is_attended(link)) {
+        link->looks_us = atomic_load_explicit(&link->attended_us, memory_order_relaxed) + ROAN_ATTEND_US;
+        *due_us = ROAN_MIN(*due_us, link->looks_us);
     }
     pthread_mutex_unlock(&link->lock);
     roan_outcome_finish(link->client, &outcome);
@@ -313,6 +320,7 @@ void roan_background_round(roan *client, int64_t wait_us)
 
     atomic_store(&background->is_asleep, false);
     atomic_store(&background->is_notified, false);
+    roan_subscriptions_call_late(client);
     due_us = roan_pool_expire(client, roan_now_us(client));
     count = list_links(background);
     for (size_t i = 0; i < count; i++) {

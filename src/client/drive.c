@@ -86,6 +86,8 @@ static void drive(roan_link *link, roan_ready_fn is_ready, const void *argument,
     link->driver = ROAN_DRIVER_NONE;
     if (link->wire != NULL && link->watched_fd < 0 && link->client->root->settings->options.drive == ROAN_DRIVE_LOOP)
         outcome->wakes_background = true; /* the loop does not know this connection yet */
+    if (link->is_wanted)
+        link->driven_us = roan_now_us(link->client);
 }
 
 static bool note_contention(roan_link *link)
@@ -120,6 +122,13 @@ static roan_wait_node *find_waiter(const roan_link *link)
         if ((waiter = other_than_us(at->waiters)) != NULL)
             return waiter;
     return other_than_us(link->watchers);
+}
+
+/* A caller takes messages, will come back, and the background will look whether it has. */
+static bool is_left_to_caller(const roan_link *link)
+{
+    return link->pending_count == 0 && link->delayed == NULL && roan_link_is_attended(link) &&
+           link->looks_us <= atomic_load_explicit(&link->attended_us, memory_order_relaxed) + 2 * ROAN_ATTEND_US;
 }
 
 /* ---- holding ---- */
@@ -180,7 +189,7 @@ void roan_drive_pass_on(roan_link *link, roan_outcome *outcome)
     if (waiter == NULL) {
         if (link->pending_count == 0 && link->delayed == NULL && !link->is_wanted)
             return; /* only we ourselves watched it */
-        if (!hold(link))
+        if (!is_left_to_caller(link) && !hold(link))
             outcome->wakes_background = true;
         return;
     }

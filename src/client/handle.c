@@ -3,6 +3,7 @@
 
 #include "base/macros.h"
 #include "client/drive.h"
+#include "client/wishes.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -66,6 +67,7 @@ static void forget_link(roan_link *link)
     link->blocked_since_us = 0;
     link->connect_attempts = 0;
     link->watchers = NULL;
+    link->looks_us = ROAN_NO_DEADLINE;
     link->epoch++;
     link->watched_fd = -1;
 }
@@ -81,10 +83,12 @@ void roan_handle_revive(roan *client)
         links = link->next;
         forget_link(link);
     }
+    roan_subscriptions_revive(client);
     roan_pool_forget(client);
     roan_background_forget(client);
     ROAN_IGNORE(roan_background_init(client, &error)); /* without descriptors only callers drive */
     roan_background_attach(client, client->link);
+    roan_subscriptions_attach(client);
 }
 
 /* ---- opening ---- */
@@ -280,6 +284,7 @@ roan_status roan_close(roan *client, int drain_ms)
     drained = drain_shared(client, until_us);
     drained = drain_pool(client, until_us) && drained;
     roan_background_stop(client);
+    roan_subscriptions_close(client);
     roan_failure_set(&failure, ROAN_E_CLOSED, ROAN_FATE_MAY_HAVE_RUN, "the handle was closed");
     roan_pool_close(client, &failure);
     close_shared(client, &failure);

@@ -18,7 +18,7 @@ struct roan {
     roan *root;                /* of a lease's handle: the handle it was taken from; else itself */
     roan_pool pool;            /* root only */
     roan_background background; /* root only */
-    struct roan_subscriptions *subscriptions; /* root only, see pubsub; NULL until the first */
+    struct roan_subscriptions *_Atomic subscriptions; /* root only, see wishes.h; NULL until the first */
     _Atomic uint64_t next_id;
     roan_counters past;        /* of links that are gone; the background's lock */
     _Atomic bool is_closing;

@@ -157,7 +157,7 @@ static bool shake_hands(roan *handle, int64_t until_us)
 }
 
 /* Takes the confirmations of UNSUBSCRIBE, as many as there are, and messages. */
-static bool swallow(roan_link *link, const roan_value *value, roan_outcome *outcome)
+static bool swallow(roan_link *link, roan_value *value, roan_outcome *outcome)
 {
     static const char *const kinds[] = {"unsubscribe", "punsubscribe", "message", "pmessage"};
 
@@ -166,8 +166,10 @@ static bool swallow(roan_link *link, const roan_value *value, roan_outcome *outc
     if ((value->type != ROAN_REPLY_ARRAY && value->type != ROAN_REPLY_PUSH) || value->count < 3)
         return false;
     for (size_t i = 0; i < ROAN_COUNT_OF(kinds); i++)
-        if (roan_slice_is(value->elements[0].text, kinds[i]))
+        if (roan_slice_is(value->elements[0].text, kinds[i])) {
+            roan_value_free(value);
             return true;
+        }
     return false;
 }
 

@@ -20,6 +20,7 @@ roan_link *roan_link_create(roan *client)
     link->client = client;
     link->next_deadline_us = ROAN_NO_DEADLINE;
     link->watched_fd = -1;
+    link->looks_us = ROAN_NO_DEADLINE;
     atomic_init(&link->references, 1);
     return link;
 }
@@ -113,6 +114,8 @@ roan_fate roan_link_fate_of(const roan_link *link, const roan_future *future)
 
 /* ---- submitting ---- */
 
+static void delay(roan_link *link, roan_future *future, int64_t due_us);
+
 static bool queue_is_full(const roan_link *link, const roan_future *future)
 {
     const roan_options *options = &link->client->root->settings->options;
@@ -164,6 +167,33 @@ void roan_link_submit(roan_link *link, roan_future *future, bool is_waited_for, 
     if (link->state != ROAN_LINK_READY)
         roan_link_want(link, now_us, outcome);
     link->used_us = now_us;
+}
+
+void roan_link_submit_later(roan_link *link, roan_future *future, int64_t due_us)
+{
+    ROAN_ASSERT(link->state == ROAN_LINK_READY && !link->is_exclusive);
+    atomic_store_explicit(&future->link, link, memory_order_relaxed);
+    link->pending_count++;
+    link->async_count++;
+    delay(link, future, due_us);
+}
+
+/* ---- attending ---- */
+
+/* A caller that only takes what was received longer ago than this is too slow to be waited for. */
+#define DRIVEN_US 1000000
+
+void roan_link_attend(roan_link *link)
+{
+    atomic_store_explicit(&link->attended_us, roan_now_us(link->client), memory_order_relaxed);
+}
+
+bool roan_link_is_attended(const roan_link *link)
+{
+    int64_t now_us = roan_now_us(link->client);
+
+    return now_us - atomic_load_explicit(&link->attended_us, memory_order_relaxed) < ROAN_ATTEND_US &&
+           now_us - link->driven_us < DRIVEN_US;
 }
 
 /* ---- settling ---- */
@@ -491,7 +521,7 @@ void roan_link_lose(roan_link *link, const roan_failure *why, roan_outcome *outc
     link->counters.disconnects++;
     roan_outcome_event(link, ROAN_EVENT_DISCONNECTED, why, outcome);
     if (link->on_lost != NULL)
-        link->on_lost(link, outcome);
+        link->on_lost(link, why, outcome);
     if (link->is_exclusive) {
         link->state = ROAN_LINK_CLOSED;
         return;
@@ -537,6 +567,8 @@ void roan_link_connect_failed(roan_link *link, const roan_failure *why, bool is_
     roan_outcome_event(link, ROAN_EVENT_CONNECT_FAILED, &link->connect_failure, outcome);
     for (roan_wait_node *node = link->watchers; node != NULL; node = node->next)
         roan_outcome_wake(outcome, node->word);
+    if (link->on_lost != NULL)
+        link->on_lost(link, &link->connect_failure, outcome);
     if (link->is_exclusive) {
         link->state = ROAN_LINK_CLOSED;
         return;

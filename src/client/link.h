@@ -55,6 +55,7 @@ typedef struct roan_notice {
 typedef struct roan_outcome {
     roan_future *first, *last; /* settled, with a callback or hooks; each with a reference */
     roan_notice *first_notice, *last_notice;
+    struct roan_subscription *first_call; /* with messages for their callbacks; each with a reference */
     bool wakes_background;
     size_t words_count;
     _Atomic uint32_t *words[ROAN_OUTCOME_WORDS]; /* threads to wake */
@@ -64,6 +65,7 @@ static inline void roan_outcome_begin(roan_outcome *outcome)
 {
     outcome->first = outcome->last = NULL;
     outcome->first_notice = outcome->last_notice = NULL;
+    outcome->first_call = NULL;
     outcome->wakes_background = false;
     outcome->words_count = 0;
 }
@@ -151,11 +153,15 @@ struct roan_link {
 
     /* Pub/sub and other uses hook in here; called with the lock held. */
     void (*on_ready)(roan_link *link, roan_outcome *outcome);
-    void (*on_lost)(roan_link *link, roan_outcome *outcome);
-    /* True when the push was taken; it is freed by the caller. */
-    bool (*on_push)(roan_link *link, const roan_value *push, roan_outcome *outcome);
+    /* A ready connection ended, or an attempt to connect failed. */
+    void (*on_lost)(roan_link *link, const roan_failure *why, roan_outcome *outcome);
+    /* Sees everything that comes, not only pushes. True: it took the value, and frees it. */
+    bool (*on_push)(roan_link *link, roan_value *value, roan_outcome *outcome);
     void *owner;
     bool is_wanted;            /* keep it connected even with nothing to send */
+    _Atomic int64_t attended_us; /* see roan_link_attend() */
+    int64_t driven_us;         /* last time a caller drove it */
+    int64_t looks_us;          /* when the background looks at it again, though somebody else attends to it */
 };
 
 roan_link *roan_link_create(roan *client);
@@ -169,6 +175,17 @@ static inline void roan_link_keep(roan_link *link)
 /* Lock held. Puts the future into the queue (which takes a reference) and begins to connect if need be. Settles it at
  * once when the queue is full or the link is closed. `is_waited_for`: a thread is about to wait for it. */
 void roan_link_submit(roan_link *link, roan_future *future, bool is_waited_for, roan_outcome *outcome);
+
+/* As roan_link_submit, but into the queue only at due_us. */
+void roan_link_submit_later(roan_link *link, roan_future *future, int64_t due_us);
+
+/* A caller that takes messages from a wanted link says that it is there: for ATTEND_US the background leaves the link to
+ * it, if nothing else is to be done on it. So nobody takes the driver's role to and fro, and who takes messages fast
+ * enough receives no more than he can take: the rest waits in the socket. Any thread, no lock. */
+#define ROAN_ATTEND_US 20000
+void roan_link_attend(roan_link *link);
+/* Lock held. It has, just now, and not only from what it had received long ago. */
+bool roan_link_is_attended(const roan_link *link);
 
 /* Lock held. Begins to connect unless it is connected or waits for the next attempt. */
 void roan_link_want(roan_link *link, int64_t now_us, roan_outcome *outcome);
@@ -216,6 +233,8 @@ bool roan_link_leave_wire(roan_link *link, roan_wire *wire);
 void roan_link_handle(roan_link *link, roan_value *value, size_t bytes, roan_outcome *outcome);
 void roan_wire_close(roan_wire *wire);
 roan_fate roan_link_fate_of(const roan_link *link, const roan_future *future);
+/* Of a reply that is an error. */
+void roan_failure_of_reply(roan_failure *failure, const roan_value *reply);
 /* Puts an answered or lost request back if the rules allow another try. */
 bool roan_link_try_again(roan_link *link, roan_future *future, const roan_failure *why, int64_t now_us);
 void roan_link_node_name(const roan_link *link, char *text, size_t text_bytes);

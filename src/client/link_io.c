@@ -310,10 +310,8 @@ void roan_link_handle(roan_link *link, roan_value *value, size_t bytes, roan_out
         roan_value_free(value);
         return;
     }
-    if (link->on_push != NULL && link->on_push(link, value, outcome)) {
-        roan_value_free(value);
+    if (link->on_push != NULL && link->on_push(link, value, outcome))
         return;
-    }
     if (is_confirmation(link, head, value)) {
         if (++head->replies_count < head->replies_due) {
             roan_value_free(value);

@@ -1,6 +1,7 @@
 /* client/outcome.c: what is done after a link's lock was released: waking threads, callbacks, hooks. */
 #include "client/handle.h"
 #include "client/link.h"
+#include "client/wishes.h"
 
 #include "base/macros.h"
 
@@ -79,6 +80,12 @@ void roan_outcome_move(roan_outcome *to, roan_outcome *from)
             to->first_notice = from->first_notice;
         to->last_notice = from->last_notice;
     }
+    while (from->first_call != NULL) {
+        roan_subscription *subscription = from->first_call;
+        from->first_call = subscription->call_next;
+        subscription->call_next = to->first_call;
+        to->first_call = subscription;
+    }
     to->wakes_background |= from->wakes_background;
     roan_outcome_begin(from);
 }
@@ -131,7 +138,7 @@ void roan_outcome_finish(roan *client, roan_outcome *outcome)
     outcome->words_count = 0;
     for (size_t i = 0; i < words_count; i++)
         roan_unpark(outcome->words[i]);
-    if (outcome->first != NULL || outcome->first_notice != NULL) {
+    if (outcome->first != NULL || outcome->first_notice != NULL || outcome->first_call != NULL) {
         int64_t now_us = roan_now_us(root);
         callback_depth++;
         while (outcome->first_notice != NULL) {
@@ -147,6 +154,11 @@ void roan_outcome_finish(roan *client, roan_outcome *outcome)
             if (outcome->first == NULL)
                 outcome->last = NULL;
             end(&root->settings->hooks, future, now_us);
+        }
+        while (outcome->first_call != NULL) {
+            roan_subscription *subscription = outcome->first_call;
+            outcome->first_call = subscription->call_next;
+            roan_subscription_call(subscription);
         }
         callback_depth--;
     }
