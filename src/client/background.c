@@ -104,15 +104,27 @@ static void add_counters(roan_counters *sum, const roan_counters *more)
 void roan_background_count(roan *client, roan_counters *ret_sum)
 {
     roan_background *background = &client->root->background;
+    roan_link **links;
+    size_t count = 0;
 
     pthread_mutex_lock(&background->lock);
     *ret_sum = client->root->past;
-    for (roan_link *at = background->links; at != NULL; at = at->next) {
-        pthread_mutex_lock(&at->lock);
-        add_counters(ret_sum, &at->counters);
-        pthread_mutex_unlock(&at->lock);
+    for (roan_link *at = background->links; at != NULL; at = at->next)
+        count++;
+    links = malloc((count + 1) * sizeof(roan_link *));
+    count = 0;
+    for (roan_link *at = background->links; at != NULL && links != NULL; at = at->next) {
+        roan_link_keep(at);
+        links[count++] = at;
     }
-    pthread_mutex_unlock(&background->lock);
+    pthread_mutex_unlock(&background->lock); /* it is taken after a link's lock, never before it */
+    for (size_t i = 0; i < count; i++) {
+        pthread_mutex_lock(&links[i]->lock);
+        add_counters(ret_sum, &links[i]->counters);
+        pthread_mutex_unlock(&links[i]->lock);
+        roan_link_drop(links[i]);
+    }
+    free(links);
 }
 
 void roan_background_attach(roan *client, roan_link *link)
