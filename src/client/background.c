@@ -50,6 +50,7 @@ roan_status roan_background_init(roan *client, roan_error *reterr)
 
     ROAN_ASSERT(pthread_mutex_init(&background->lock, NULL) == 0);
     background->epoll_fd = background->timer_fd = -1;
+    roan_outcome_begin(&background->deferred);
     atomic_store(&background->is_asleep, is_loop);
     background->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (background->wake_fd >= 0 && !is_loop)
@@ -433,7 +434,10 @@ static bool try_round(roan *client, int64_t wait_us)
 {
     if (atomic_exchange(&client->background.is_turning, true))
         return false;
+    roan_outcome_set_turning(client);
+    roan_outcome_finish_deferred(client);
     roan_background_round(client, wait_us);
+    roan_outcome_set_turning(NULL);
     roan_background_watch(client);
     atomic_store(&client->background.is_turning, false);
     return true;
@@ -537,6 +541,8 @@ void roan_background_forget(roan *client)
     atomic_store(&background->is_asleep, false);
     atomic_store(&background->is_turning, false);
     atomic_store(&background->has_turned, false);
+    roan_outcome_set_turning(NULL);
+    roan_outcome_forget(&background->deferred); /* the parent's */
     background->timer_us = 0;
     free(background->items);
     free(background->visits);

@@ -281,6 +281,7 @@ roan_status roan_close(roan *client, int drain_ms)
     atomic_store(&client->is_closing, true);
     until_us = roan_now_us(client) + (int64_t)ROAN_MAX(drain_ms, 0) * 1000;
     atomic_store(&client->background.has_turned, false); /* whoever closes it may do the rounds */
+    roan_outcome_finish_deferred(client);
     drained = drain_shared(client, until_us);
     drained = drain_pool(client, until_us) && drained;
     roan_background_stop(client);
@@ -288,6 +289,7 @@ roan_status roan_close(roan *client, int drain_ms)
     roan_failure_set(&failure, ROAN_E_CLOSED, ROAN_FATE_MAY_HAVE_RUN, "the handle was closed");
     roan_pool_close(client, &failure);
     close_shared(client, &failure);
+    roan_outcome_finish_deferred(client);
     roan_pool_done(client);
     roan_background_detach(client, client->link);
     roan_background_done(client);

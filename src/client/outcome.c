@@ -130,6 +130,104 @@ static void end(const roan_hooks *hooks, roan_future *future, int64_t now_us)
     roan_drop(future);
 }
 
+/* ---- callbacks of a loop's handle ---- */
+
+static __thread const roan *turning; /* whose roan_turn() this thread is in */
+
+void roan_outcome_set_turning(const roan *root)
+{
+    turning = root;
+}
+
+/* A program with a loop expects its callbacks there, not on a thread that happens to wait for something else. */
+static bool must_wait_for_turn(const roan *root)
+{
+    return root->settings->options.drive == ROAN_DRIVE_LOOP && turning != root && !atomic_load(&root->is_closing);
+}
+
+static bool has_callbacks(const roan_outcome *outcome)
+{
+    return outcome->first != NULL || outcome->first_notice != NULL || outcome->first_call != NULL;
+}
+
+static bool is_for_callbacks(const roan *root, const roan_future *future)
+{
+    return future->then != NULL || (future->was_begun && root->settings->hooks.on_end != NULL);
+}
+
+/* Leaves what the program is to be told to the next turn. */
+static void defer(roan *root, roan_outcome *outcome)
+{
+    roan_outcome later, now;
+
+    roan_outcome_begin(&later);
+    roan_outcome_begin(&now);
+    while (outcome->first != NULL) {
+        roan_future *future = outcome->first;
+        roan_outcome *to = is_for_callbacks(root, future) ? &later : &now;
+        outcome->first = future->outcome_next;
+        future->outcome_next = NULL;
+        if (to->last != NULL)
+            to->last->outcome_next = future;
+        else
+            to->first = future;
+        to->last = future;
+        if (to == &later && future->release != NULL) { /* others wait for what it held */
+            void (*release)(roan_future *) = future->release;
+            future->release = NULL;
+            release(future);
+        }
+    }
+    later.first_notice = outcome->first_notice;
+    later.last_notice = outcome->last_notice;
+    later.first_call = outcome->first_call;
+    outcome->first_notice = outcome->last_notice = NULL;
+    outcome->first_call = NULL;
+    outcome->first = now.first;
+    outcome->last = now.last;
+    if (!has_callbacks(&later))
+        return;
+    pthread_mutex_lock(&root->background.lock);
+    roan_outcome_move(&root->background.deferred, &later);
+    pthread_mutex_unlock(&root->background.lock);
+    outcome->wakes_background = true;
+}
+
+void roan_outcome_finish_deferred(roan *root)
+{
+    roan_outcome outcome;
+
+    roan_outcome_begin(&outcome);
+    pthread_mutex_lock(&root->background.lock);
+    roan_outcome_move(&outcome, &root->background.deferred);
+    pthread_mutex_unlock(&root->background.lock);
+    roan_outcome_finish(root, &outcome);
+}
+
+void roan_outcome_forget(roan_outcome *outcome)
+{
+    while (outcome->first_notice != NULL) {
+        roan_notice *notice = outcome->first_notice;
+        outcome->first_notice = notice->next;
+        roan_value_free(notice->push);
+        free(notice);
+    }
+    while (outcome->first != NULL) {
+        roan_future *future = outcome->first;
+        outcome->first = future->outcome_next;
+        if (future->then != NULL)
+            roan_drop(future); /* the reference that its callback would have ended */
+        roan_drop(future);
+    }
+    while (outcome->first_call != NULL) {
+        roan_subscription *subscription = outcome->first_call;
+        outcome->first_call = subscription->call_next;
+        subscription->is_listed = false;
+        roan_subscription_drop(subscription);
+    }
+    roan_outcome_begin(outcome);
+}
+
 void roan_outcome_finish(roan *client, roan_outcome *outcome)
 {
     roan *root = client->root;
@@ -138,7 +236,9 @@ void roan_outcome_finish(roan *client, roan_outcome *outcome)
     outcome->words_count = 0;
     for (size_t i = 0; i < words_count; i++)
         roan_unpark(outcome->words[i]);
-    if (outcome->first != NULL || outcome->first_notice != NULL || outcome->first_call != NULL) {
+    if (has_callbacks(outcome) && must_wait_for_turn(root))
+        defer(root, outcome);
+    if (has_callbacks(outcome)) {
         int64_t now_us = roan_now_us(root);
         callback_depth++;
         while (outcome->first_notice != NULL) {

@@ -20,6 +20,7 @@
 static server_process server;
 static void (*at_tick)(void); /* the test's, for every tick */
 static unsigned tick_count, step_count;
+static pthread_t loop_thread;
 
 static void on_tick(void)
 {
@@ -78,7 +79,7 @@ typedef struct tally {
     roan_status last;
     roan_failure failure;
     int64_t last_us;
-    pthread_t thread;
+    int elsewhere; /* settled on another thread than the loop's */
 } tally;
 
 static inline void on_settled(roan_future *future, void *argument)
@@ -87,7 +88,7 @@ static inline void on_settled(roan_future *future, void *argument)
 
     of->last = roan_take(future, NULL, &of->failure);
     of->last_us = ticks_now_us();
-    of->thread = pthread_self();
+    of->elsewhere += !pthread_equal(pthread_self(), loop_thread);
     of->good += of->last >= 0;
     of->settled++;
 }
@@ -106,6 +107,7 @@ static int run_loop_tests(int argc, char **argv, int (*run)(void))
         fprintf(stderr, "%s does not start\n", argv[1]);
         return errno == ENOENT ? 77 : 1;
     }
+    loop_thread = pthread_self();
     kit_open(on_tick);
     result = run();
     kit_close();
