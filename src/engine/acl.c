@@ -111,12 +111,13 @@ static bool new_users_have_channels(const roan_config *config)
 
 /* ---- life ---- */
 
-static void set_password(roan_acl_user *user, const char *password)
+static void set_password(roan_acl_user *user, roan_slice password)
 {
     roan_buffer rule = {0};
-    roan_buffer_printf(&rule, ">%s", password);
+    roan_buffer_append_char(&rule, '>');
+    roan_buffer_append_slice(&rule, password);
     roan_slice rules[2] = {ROAN_LITERAL("resetpass"), ROAN_LITERAL("nopass")};
-    if (password[0] != '\0')
+    if (password.bytes > 0)
         rules[1] = roan_buffer_slice(&rule);
     for (int i = 0; i < 2; i++)
         ROAN_ASSERT(roan_acl_apply(user, rules[i], false) == ROAN_ACL_FINE);

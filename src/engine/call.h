@@ -73,6 +73,9 @@ bool roan_call_find_write(roan_call *call, size_t index, roan_place *place);
 /* Neither counts nor touches. */
 bool roan_call_find_quiet(roan_call *call, size_t index, roan_place *place);
 
+/* The same, and finds a key that has expired but is still there: some of DEBUG. */
+bool roan_call_find_anyway(roan_call *call, size_t index, roan_place *place);
+
 /* Counts, but does not touch the clock: EXISTS, TYPE, TTL. */
 bool roan_call_find_read_untouched(roan_call *call, size_t index, roan_place *place);
 

@@ -14,7 +14,7 @@
 
 #define WORDS_MAX 1024
 
-/* A parsed value that is not SPECIAL: number for all types but TEXT. */
+/* A parsed value that is not SPECIAL: number for all types but TEXT and BYTES. */
 typedef struct option_value {
     int64_t number;
     roan_slice text;
@@ -171,6 +171,7 @@ static roan_status read_value(const roan_option *option, size_t argc, const roan
         status = read_choices(option, argc, argv, &value.number, reterr);
         break;
     case ROAN_OPTION_TEXT:
+    case ROAN_OPTION_BYTES:
         break;
     case ROAN_OPTION_SPECIAL:
         ROAN_UNREACHABLE("special options parse themselves");
@@ -191,6 +192,24 @@ void roan_config_set_string(char **field, roan_slice text)
     *field = copy;
 }
 
+static void free_bytes(roan_slice bytes)
+{
+    if (bytes.data != NULL)
+        roan_free((void *)bytes.data, bytes.bytes + 1);
+}
+
+static roan_slice dup_bytes(roan_slice bytes)
+{
+    return roan_slice_make(roan_text_dup_bytes(bytes.data, bytes.bytes), bytes.bytes);
+}
+
+static void set_bytes(roan_slice *field, roan_slice bytes)
+{
+    roan_slice copy = dup_bytes(bytes); /* first: they may point into the old ones */
+    free_bytes(*field);
+    *field = copy;
+}
+
 static void store_value(roan_config *config, const roan_option *option, const option_value *value)
 {
     char *field = (char *)config + option->offset;
@@ -200,6 +219,9 @@ static void store_value(roan_config *config, const roan_option *option, const op
         break;
     case ROAN_OPTION_TEXT:
         roan_config_set_string((char **)(void *)field, value->text);
+        break;
+    case ROAN_OPTION_BYTES:
+        set_bytes((roan_slice *)(void *)field, value->text);
         break;
     case ROAN_OPTION_INTEGER:
     case ROAN_OPTION_OCTAL:
@@ -226,6 +248,8 @@ static option_value load_value(const roan_config *config, const roan_option *opt
         value.number = *(const bool *)field;
     } else if (option->type == ROAN_OPTION_TEXT) {
         value.text = roan_slice_from_text(*(char *const *)(const void *)field);
+    } else if (option->type == ROAN_OPTION_BYTES) {
+        value.text = *(const roan_slice *)(const void *)field;
     } else {
         memcpy(&value.number, field, sizeof value.number);
     }
@@ -265,6 +289,7 @@ static void print_value(const roan_option *option, const option_value *value, bo
         roan_buffer_append_text(ret_text, value->number != 0 ? "yes" : "no");
         break;
     case ROAN_OPTION_TEXT:
+    case ROAN_OPTION_BYTES:
         if (for_file)
             roan_buffer_append_quoted(ret_text, value->text);
         else
@@ -348,7 +373,7 @@ static roan_status set_fixed(const roan_option *option, size_t argc, const roan_
 static roan_status set_words(roan_config *config, const roan_option *option, bool at_start, size_t argc,
                              const roan_slice *argv, roan_error *reterr)
 {
-    for (size_t i = 0; i < argc; i++)
+    for (size_t i = 0; i < argc && option->type != ROAN_OPTION_BYTES; i++)
         if (argv[i].bytes > 0 && memchr(argv[i].data, '\0', argv[i].bytes) != NULL)
             return roan_error_set(reterr, ROAN_E_CONFIG, "argument must not contain a zero byte");
     if (option->type == ROAN_OPTION_SPECIAL)
@@ -407,12 +432,21 @@ static char **text_of(roan_config *config, const roan_option *option)
     return (char **)(void *)((char *)config + option->offset);
 }
 
+static roan_slice *bytes_of(roan_config *config, const roan_option *option)
+{
+    bool has_bytes = option->type == ROAN_OPTION_BYTES;
+    return has_bytes ? (roan_slice *)(void *)((char *)config + option->offset) : NULL;
+}
+
 void roan_config_done(roan_config *config)
 {
     for (const roan_option *option = roan_option_next(NULL); option != NULL; option = roan_option_next(option)) {
         char **text = text_of(config, option);
+        roan_slice *bytes = bytes_of(config, option);
         if (text != NULL)
             roan_text_free(*text);
+        if (bytes != NULL)
+            free_bytes(*bytes);
     }
     *config = (roan_config){0};
 }
@@ -422,8 +456,11 @@ void roan_config_copy(roan_config *target, const roan_config *source)
     *target = *source;
     for (const roan_option *option = roan_option_next(NULL); option != NULL; option = roan_option_next(option)) {
         char **text = text_of(target, option);
+        roan_slice *bytes = bytes_of(target, option);
         if (text != NULL)
             *text = roan_text_dup(*text);
+        if (bytes != NULL)
+            *bytes = dup_bytes(*bytes);
     }
 }
 

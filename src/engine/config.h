@@ -127,7 +127,7 @@ typedef struct roan_config {
     bool hide_user_data_from_log;
     bool crash_log_enabled, crash_memcheck_enabled;
     /* access */
-    char *requirepass;            /* "": none */
+    roan_slice requirepass;       /* owned; "": none */
     int64_t enable_debug_command, enable_module_command, enable_protected_configs; /* ROAN_ALLOW_* */
     bool enable_debug_assert;
     char *aclfile;                /* "": none */
@@ -176,7 +176,8 @@ typedef struct roan_config {
         rdb_save_incremental_fsync, stop_writes_on_bgsave_error;
     int64_t rdb_version_check, rdb_key_save_delay, key_load_delay, loading_process_events_interval_bytes;
     /* replication */
-    char *primaryauth, *primaryuser, *replica_announce_ip, *bind_source_addr;
+    roan_slice primaryauth;       /* owned */
+    char *primaryuser, *replica_announce_ip, *bind_source_addr;
     bool replica_serve_stale_data, replica_read_only, replica_ignore_maxmemory, replica_lazy_flush, replica_announced,
         replica_ignore_disk_write_errors, repl_diskless_sync, repl_disable_tcp_nodelay, dual_channel_replication;
     int64_t replica_priority, replica_announce_port, repl_ping_replica_period, repl_timeout, repl_diskless_sync_delay,
@@ -243,6 +244,7 @@ typedef enum roan_option_type {
     ROAN_OPTION_ENUM,              /* int64_t: one of the row's choices */
     ROAN_OPTION_CHOICES,           /* int64_t: any of the row's choices, or-ed together */
     ROAN_OPTION_TEXT,              /* char *, never NULL */
+    ROAN_OPTION_BYTES,             /* roan_slice that owns its bytes, of which any may be zero */
     ROAN_OPTION_SPECIAL,           /* the row's parse and format functions */
 } roan_option_type;
 

@@ -61,6 +61,7 @@ static void append_values(roan_buffer *ret_text, const roan_option *option)
             roan_buffer_printf(ret_text, "%s%s", choice > option->choices ? ", " : "", choice->name);
         break;
     case ROAN_OPTION_TEXT:
+    case ROAN_OPTION_BYTES:
     case ROAN_OPTION_SPECIAL:
         roan_buffer_append_text(ret_text, "text");
         break;

@@ -52,6 +52,7 @@ static void append_hint(roan_buffer *text, const roan_option *option)
     case ROAN_OPTION_ENUM:
     case ROAN_OPTION_CHOICES:
     case ROAN_OPTION_TEXT:
+    case ROAN_OPTION_BYTES:
     case ROAN_OPTION_SPECIAL:
         break;
     }

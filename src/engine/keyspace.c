@@ -107,7 +107,7 @@ void roan_call_read_ahead_slowly(roan_call *call, size_t index, size_t step)
     call->ahead = ahead;
 }
 
-static void find(roan_call *call, size_t index, roan_place *place)
+static void find_anyway(roan_call *call, size_t index, roan_place *place)
 {
     ROAN_ASSERT(index < call->argc);
     const roan_request *request = call->request;
@@ -120,6 +120,11 @@ static void find(roan_call *call, size_t index, roan_place *place)
         hash_key(call, index, &hash, &stripe);
         locate(call, call->db, name, hash, stripe, place);
     }
+}
+
+static void find(roan_call *call, size_t index, roan_place *place)
+{
+    find_anyway(call, index, place);
     expire_if_due(call, place);
 }
 
@@ -186,6 +191,12 @@ bool roan_call_find_unheard(roan_call *call, size_t index, roan_place *place)
 bool roan_call_find_quiet(roan_call *call, size_t index, roan_place *place)
 {
     find(call, index, place);
+    return place->entry != NULL;
+}
+
+bool roan_call_find_anyway(roan_call *call, size_t index, roan_place *place)
+{
+    find_anyway(call, index, place);
     return place->entry != NULL;
 }
 

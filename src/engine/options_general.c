@@ -127,7 +127,7 @@ static const roan_option log_rows[] = {
 
 static const roan_option access_rows[] = {
     {.name = "requirepass",
-     ROAN_ROW_TEXT(requirepass),
+     ROAN_ROW_BYTES(requirepass),
      .flags = ROAN_OPTION_SENSITIVE,
      .apply = ROAN_APPLY_PASSWORD,
      .initial = "",

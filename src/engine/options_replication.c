@@ -18,7 +18,7 @@ static const roan_option replication_rows[] = {
     {.name = "replicaof", .alias = "slaveof", .type = ROAN_OPTION_SPECIAL, .parse = roan_option_parse_replicaof,
      .format = roan_option_format_nothing, .flags = ROAN_OPTION_IMMUTABLE | ROAN_OPTION_SEVERAL | ROAN_OPTION_FIXED,
      REPLICATION, .initial = "", .text = "HOST PORT of the server to copy. Empty, or `no one`: this is a primary."},
-    {.name = "primaryauth", .alias = "masterauth", ROAN_ROW_TEXT(primaryauth), .flags = ROAN_OPTION_SENSITIVE,
+    {.name = "primaryauth", .alias = "masterauth", ROAN_ROW_BYTES(primaryauth), .flags = ROAN_OPTION_SENSITIVE,
      REPLICATION, .initial = "", .text = "Password for the primary."},
     {.name = "primaryuser", .alias = "masteruser", ROAN_ROW_TEXT(primaryuser), .flags = ROAN_OPTION_SENSITIVE,
      REPLICATION, .initial = "", .text = "User for the primary."},

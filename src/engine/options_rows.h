@@ -22,6 +22,7 @@
 
 #define ROAN_ROW_BOOL(field) ROAN_ROW_AT(BOOL, field, bool)
 #define ROAN_ROW_TEXT(field) ROAN_ROW_AT(TEXT, field, char *)
+#define ROAN_ROW_BYTES(field) ROAN_ROW_AT(BYTES, field, roan_slice)
 #define ROAN_ROW_INTEGER(field, min_, max_) ROAN_ROW_AT(INTEGER, field, int64_t), .min = (min_), .max = (max_)
 #define ROAN_ROW_MEMORY(field, min_, max_) ROAN_ROW_AT(MEMORY, field, uint64_t), .min = (min_), .max = (max_)
 #define ROAN_ROW_ENUM(field, choices_) ROAN_ROW_AT(ENUM, field, int64_t), .choices = (choices_)

@@ -175,7 +175,7 @@ static void a_copy_shares_nothing(void **state)
     roan_config_copy(&second, &first);
     assert_string_equal(CHANGE(&first, "requirepass", "other", "save", ""), "OK");
     roan_config_done(&first);
-    assert_string_equal(second.requirepass, "secret");
+    assert_string_equal(second.requirepass.data, "secret");
     assert_string_equal(second.save, "900 1");
     roan_config_done(&second);
 }
@@ -353,10 +353,28 @@ static void a_zero_byte_is_refused(void **state)
     roan_error error;
     roan_slice value = roan_slice_make("a\0b", 3);
     roan_config_init(&config);
-    const roan_option *option = roan_option_find(ROAN_LITERAL("requirepass"));
+    const roan_option *option = roan_option_find(ROAN_LITERAL("availability-zone"));
     assert_int_equal(roan_option_set(&config, option, false, 1, &value, &error), ROAN_E_CONFIG);
-    assert_string_equal(config.requirepass, "");
+    assert_string_equal(config.availability_zone, "");
     roan_config_done(&config);
+}
+
+static void a_password_may_have_zero_bytes(void **state)
+{
+    (void)state;
+    roan_config config, copy;
+    roan_slice value = roan_slice_make("a\0b", 3);
+    roan_buffer line = {0};
+    roan_config_init(&config);
+    const roan_option *option = roan_option_find(ROAN_LITERAL("requirepass"));
+    assert_int_equal(roan_option_set(&config, option, false, 1, &value, NULL), ROAN_OK);
+    roan_config_copy(&copy, &config);
+    roan_config_done(&config);
+    assert_true(roan_slice_equal(copy.requirepass, value));
+    roan_option_format(&copy, option, &line);
+    assert_true(roan_slice_equal(roan_buffer_slice(&line), value));
+    roan_config_done(&copy);
+    roan_buffer_done(&line);
 }
 
 static void a_share_of_maxmemory_is_worked_out(void **state)
@@ -561,7 +579,7 @@ static void a_file_is_read(void **state)
                           NULL), ROAN_OK);
     assert_int_equal(config.port, 7000);
     assert_string_equal(config.bind, "127.0.0.1 ::1");
-    assert_string_equal(config.requirepass, "a bA");
+    assert_string_equal(config.requirepass.data, "a bA");
     assert_string_equal(config.save, "900 1 300 10");
     assert_int_equal(config.output_limits[ROAN_CLIENT_PUBSUB].soft_seconds, 3);
     assert_int_equal(config.output_limits[ROAN_CLIENT_NORMAL].hard_bytes, 4);
@@ -736,6 +754,7 @@ static void a_rewrite_changes_what_changed(void **state)
     ASSERT_REWRITE("save 900 1\n", "save \"\"\n", "save", "");
     ASSERT_REWRITE("requirepass a\n", "requirepass \"b \\\"c\\\"\"\n", "requirepass", "b \"c\"");
     ASSERT_REWRITE("requirepass a\n", "requirepass \"\"\n", "requirepass", "");
+    ASSERT_REWRITE("requirepass \"a\\x00b\"\nhz 10\n", "requirepass \"a\\x00b\"\nhz 11\n", "hz", "11");
     ASSERT_REWRITE("client-output-buffer-limit replica 1mb 1mb 1\nhz 10\n",
                    "client-output-buffer-limit normal 1 2 3\nclient-output-buffer-limit replica 1mb 1mb 1\n"
                    "client-output-buffer-limit pubsub 32mb 8mb 60\nhz 10\n",
@@ -873,6 +892,7 @@ int main(void)
         cmocka_unit_test(a_copy_shares_nothing),
         cmocka_unit_test(values_and_errors_are_the_references),
         cmocka_unit_test(a_zero_byte_is_refused),
+        cmocka_unit_test(a_password_may_have_zero_bytes),
         cmocka_unit_test(a_share_of_maxmemory_is_worked_out),
         cmocka_unit_test(misspelt_names_are_guessed),
         cmocka_unit_test(a_change_is_whole_or_nothing),

@@ -128,7 +128,7 @@ static void flags_are_options(void **state)
     assert_int_equal(config->maxmemory, 5 << 20);
     assert_int_equal(config->timeout_s, 9);
     assert_string_equal(config->save, "900 1 60 2");
-    assert_string_equal(config->requirepass, "--a b");
+    assert_string_equal(config->requirepass.data, "--a b");
     assert_int_equal(config->output_limits[ROAN_CLIENT_PUBSUB].hard_bytes, 1);
     assert_true(config->daemonize);
     assert_string_equal(self->startup.config_path, "");

@@ -199,7 +199,7 @@ void roan_debug_digest_value(roan_call *call)
     for (size_t i = 2; i < call->argc; i++) {
         roan_place place;
         digest one = {{0}};
-        if (roan_call_find_quiet(call, i, &place))
+        if (roan_call_find_anyway(call, i, &place))
             fold_value(&one, place.entry);
         reply_digest(call, &one);
     }

@@ -9,13 +9,25 @@
 
 #include <stdio.h>
 
+static bool must_be_there(roan_call *call, const roan_place *place)
+{
+    if (place->entry == NULL)
+        roan_call_error(call, "ERR no such key");
+    return place->entry != NULL;
+}
+
 /* The key in argv[2]; false after an error was sent. */
 static bool find_key(roan_call *call, roan_place *place)
 {
-    if (roan_call_find_quiet(call, 2, place))
-        return true;
-    roan_call_error(call, "ERR no such key");
-    return false;
+    ROAN_IGNORE(roan_call_find_quiet(call, 2, place)); /* looked at next */
+    return must_be_there(call, place);
+}
+
+/* The same; a key that has expired but was not deleted yet is there. */
+static bool find_key_anyway(roan_call *call, roan_place *place)
+{
+    ROAN_IGNORE(roan_call_find_anyway(call, 2, place)); /* looked at next */
+    return must_be_there(call, place);
 }
 
 /* ---- values ---- */
@@ -69,7 +81,7 @@ static void describe_nodes(const roan_call *call, const roan_list_ring *ring, bo
 void roan_debug_object(roan_call *call)
 {
     roan_place place;
-    if (!find_key(call, &place))
+    if (!find_key_anyway(call, &place))
         return;
     const roan_entry *entry = place.entry;
     bool is_fast = call->argc == 4 && roan_call_is(call, 3, "fast");
@@ -87,7 +99,7 @@ void roan_debug_object(roan_call *call)
 void roan_debug_sdslen(roan_call *call)
 {
     roan_place place;
-    if (!find_key(call, &place))
+    if (!find_key_anyway(call, &place))
         return;
     const roan_entry *entry = place.entry;
     if (entry->type != ROAN_TYPE_STRING || entry->encoding == ROAN_STRING_INT) {
