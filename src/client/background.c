@@ -102,30 +102,44 @@ static void add_counters(roan_counters *sum, const roan_counters *more)
     sum->writes += more->writes;
 }
 
-void roan_background_count(roan *client, roan_counters *ret_sum)
+void roan_background_list(roan *client, roan_link_list *list, roan_counters *ret_past)
 {
     roan_background *background = &client->root->background;
-    roan_link **links;
-    size_t count = 0;
+    size_t wanted = 0;
 
     pthread_mutex_lock(&background->lock);
-    *ret_sum = client->root->past;
+    if (ret_past != NULL)
+        *ret_past = client->root->past;
     for (roan_link *at = background->links; at != NULL; at = at->next)
-        count++;
-    links = malloc((count + 1) * sizeof(roan_link *));
-    count = 0;
-    for (roan_link *at = background->links; at != NULL && links != NULL; at = at->next) {
+        wanted++;
+    list->count = 0;
+    list->links = wanted > ROAN_COUNT_OF(list->few) ? malloc(wanted * sizeof(roan_link *)) : list->few;
+    for (roan_link *at = background->links; at != NULL && list->links != NULL; at = at->next) {
         roan_link_keep(at);
-        links[count++] = at;
+        list->links[list->count++] = at;
     }
-    pthread_mutex_unlock(&background->lock); /* it is taken after a link's lock, never before it */
-    for (size_t i = 0; i < count; i++) {
-        pthread_mutex_lock(&links[i]->lock);
-        add_counters(ret_sum, &links[i]->counters);
-        pthread_mutex_unlock(&links[i]->lock);
-        roan_link_drop(links[i]);
+    pthread_mutex_unlock(&background->lock);
+}
+
+void roan_background_list_done(roan_link_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        roan_link_drop(list->links[i]);
+    if (list->links != list->few)
+        free(list->links);
+}
+
+void roan_background_count(roan *client, roan_counters *ret_sum)
+{
+    roan_link_list list;
+
+    roan_background_list(client, &list, ret_sum);
+    for (size_t i = 0; i < list.count; i++) {
+        pthread_mutex_lock(&list.links[i]->lock);
+        add_counters(ret_sum, &list.links[i]->counters);
+        pthread_mutex_unlock(&list.links[i]->lock);
     }
-    free(links);
+    roan_background_list_done(&list);
 }
 
 void roan_background_attach(roan *client, roan_link *link)
@@ -398,16 +412,18 @@ static int64_t watch_links(roan *client)
 {
     roan_background *background = &client->background;
     int64_t due_us = ROAN_NO_DEADLINE;
+    roan_link_list list;
 
-    pthread_mutex_lock(&background->lock);
-    for (roan_link *link = background->links; link != NULL; link = link->next) {
+    roan_background_list(client, &list, NULL);
+    for (size_t i = 0; i < list.count; i++) {
+        roan_link *link = list.links[i];
         pthread_mutex_lock(&link->lock);
         due_us = ROAN_MIN(due_us, roan_link_due_us(link));
         if (background->epoll_fd >= 0)
             watch(background, link);
         pthread_mutex_unlock(&link->lock);
     }
-    pthread_mutex_unlock(&background->lock);
+    roan_background_list_done(&list);
     return due_us;
 }
 

@@ -34,6 +34,17 @@ roan_status roan_background_init(roan *client, roan_error *reterr);
 void roan_background_stop(roan *client);
 void roan_background_done(roan *client);
 
+/* All links, each kept until roan_background_list_done(); none when out of memory. So nobody locks a link under the
+ * background's lock, which is taken after a link's. ret_past (may be NULL): the counters of links that are gone. */
+typedef struct roan_link_list {
+    roan_link **links;
+    size_t count;
+    roan_link *few[20];
+} roan_link_list;
+
+void roan_background_list(roan *client, roan_link_list *list, roan_counters *ret_past);
+void roan_background_list_done(roan_link_list *list);
+
 /* A link of the handle begins and ends to be visited. Its lock is not held. */
 void roan_background_attach(roan *client, roan_link *link);
 void roan_background_detach(roan *client, roan_link *link);
