@@ -228,7 +228,8 @@ ROAN_API void roan_get_stats(roan *client, roan_client_stats *ret_stats);
 /* Per call; NULL means defaults. ROAN_WITH(.timeout_ms = 50) makes one. */
 typedef struct roan_call {
     size_t size;
-    int timeout_ms; /* 0: request_timeout_ms, or the command's own timeout and grace; -1: none */
+    int timeout_ms; /* 0: request_timeout_ms, or the command's own timeout and grace; -1: none. Kept to the millisecond
+                       below one second, to 10 ms above */
     int retry;      /* 0: reads again when the connection fails, any command when the server said that nothing ran
                        (LOADING, BUSY, TRYAGAIN, CLUSTERDOWN, MASTERDOWN); -1: never; 1: the caller says that running
                        it twice does no harm */

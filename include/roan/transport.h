@@ -45,6 +45,9 @@ typedef struct roan_wait_item {
 /* The longest a wait goes on without noticing interrupt(). */
 #define ROAN_INTERRUPT_MS 100
 
+/* How far the coarse clock may be behind. */
+#define ROAN_COARSE_US 10000
+
 struct roan_transport {
     size_t size;
     void *state;
@@ -76,6 +79,8 @@ struct roan_transport {
     void (*interrupt)(roan_stream *stream);
     /* Ends the stream at any stage and frees it. in_child: after fork(): closes descriptors, sends nothing. */
     void (*close)(roan_stream *stream, bool in_child);
+    /* As now_us(), cheaper, and behind it by at most ROAN_COARSE_US. NULL: use now_us(). */
+    int64_t (*coarse_now_us)(void *state);
 };
 
 /* TCP and Unix sockets, CLOCK_MONOTONIC and the system's random numbers. Names are resolved on a thread of their own

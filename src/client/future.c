@@ -154,7 +154,11 @@ static void destroy(roan_future *future)
 
 roan_future *roan_keep(roan_future *future)
 {
-    if (!roan_future_is_static(future))
+    if (roan_future_is_static(future))
+        return future;
+    if (atomic_load_explicit(&future->references, memory_order_relaxed) == 1) /* the caller's: nobody else knows it */
+        atomic_store_explicit(&future->references, 2, memory_order_relaxed);
+    else
         atomic_fetch_add_explicit(&future->references, 1, memory_order_relaxed);
     return future;
 }
@@ -163,7 +167,8 @@ void roan_drop(roan_future *future)
 {
     if (future == NULL || roan_future_is_static(future))
         return;
-    if (atomic_fetch_sub_explicit(&future->references, 1, memory_order_acq_rel) == 1)
+    if (atomic_load_explicit(&future->references, memory_order_acquire) == 1 || /* nobody else can add or drop one */
+        atomic_fetch_sub_explicit(&future->references, 1, memory_order_acq_rel) == 1)
         destroy(future);
 }
 
@@ -205,6 +210,12 @@ static char *write_header(char *at, char type, size_t number)
     size_t count = 0;
 
     *at++ = type;
+    if (number < 10) {
+        *at++ = (char)('0' + number);
+        *at++ = '\r';
+        *at++ = '\n';
+        return at;
+    }
     do {
         digits[count++] = (char)('0' + number % 10);
         number /= 10;

@@ -60,6 +60,16 @@ static int64_t socket_now_us(void *state)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* The kernel's tick is at most 10 ms (HZ=100). */
+static int64_t socket_coarse_now_us(void *state)
+{
+    struct timespec time;
+
+    (void)state;
+    ROAN_IGNORE(clock_gettime(CLOCK_MONOTONIC_COARSE, &time));
+    return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
+}
+
 static uint64_t socket_random(void *state)
 {
     (void)state;
@@ -314,6 +324,7 @@ const roan_transport *roan_socket_transport(void)
         .size = sizeof transport,
         .has_descriptors = true,
         .now_us = socket_now_us,
+        .coarse_now_us = socket_coarse_now_us,
         .random = socket_random,
         .open = socket_open,
         .progress = socket_progress,

@@ -12,6 +12,8 @@
  * Texts point into the copy. A reply of ADOPT_BYTES_MIN or more which is at least half of what is
  * buffered is not copied: the block takes the buffer itself and the reader goes on with a new one.
  *
+ * Small blocks come from a store of the thread and go back to the store of the thread that frees them.
+ *
  * Time is linear in the bytes fed: the scan never starts over, the buffer at least doubles when it
  * grows, and bytes move to its front only when the consumed part is the larger one.
  * Memory follows what arrived, never what a length announces.
@@ -26,6 +28,7 @@
 #include "resp/reply_scan.h"
 
 #include <locale.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #define BUFFER_BYTES_MIN 4096
@@ -36,6 +39,7 @@ typedef struct reply_block {
     char *adopted;      /* the buffer that the texts point into, or NULL when they follow the values */
     roan_value **owned; /* collected: the replies that the elements were, or NULL */
     size_t owned_count;
+    bool is_small;      /* of SMALL_BYTES, for the thread's store */
     roan_value values[];
 } reply_block;
 
@@ -49,6 +53,74 @@ struct roan_reply_reader {
     roan_error error; /* with is_broken: why */
     roan_reply_scan scan;
 };
+
+/* ---- small blocks are used again by the thread that frees them ---- */
+
+#define SMALL_BYTES 256
+#define SMALL_KEPT_MAX 64
+
+typedef union small_block {
+    reply_block block;
+    union small_block *next; /* in the store */
+} small_block;
+
+static __thread struct {
+    small_block *first;
+    unsigned count;
+    bool is_registered;
+} small_store;
+
+static pthread_key_t store_key;
+static pthread_once_t store_once = PTHREAD_ONCE_INIT;
+
+static void empty_store(void *unused)
+{
+    (void)unused;
+    while (small_store.first != NULL) {
+        small_block *next = small_store.first->next;
+        free(small_store.first);
+        small_store.first = next;
+    }
+    small_store.count = 0;
+    small_store.is_registered = false;
+}
+
+static void make_key(void)
+{
+    ROAN_IGNORE(pthread_key_create(&store_key, empty_store));
+}
+
+static reply_block *take_small(void)
+{
+    small_block *small = small_store.first;
+
+    if (small == NULL)
+        return malloc(SMALL_BYTES);
+    small_store.first = small->next;
+    small_store.count--;
+    return &small->block;
+}
+
+static void give_small(reply_block *block)
+{
+    small_block *small = (small_block *)(void *)block;
+
+    if (small_store.count == SMALL_KEPT_MAX) {
+        free(block);
+        return;
+    }
+    if (!small_store.is_registered) {
+        pthread_once(&store_once, make_key);
+        small_store.is_registered = pthread_setspecific(store_key, &small_store) == 0;
+        if (!small_store.is_registered) { /* nothing would free it when the thread ends */
+            free(block);
+            return;
+        }
+    }
+    small->next = small_store.first;
+    small_store.first = small;
+    small_store.count++;
+}
 
 /* The bytes of the reply that are still to be built. */
 typedef struct wire_cursor {
@@ -99,7 +171,10 @@ roan_value *roan_value_free(roan_value *value)
             roan_value_free(block->owned[i]);
         free(block->owned);
         free(block->adopted);
-        free(block);
+        if (block->is_small)
+            give_small(block);
+        else
+            free(block);
     }
     return NULL;
 }
@@ -113,6 +188,7 @@ roan_value *roan_value_collect(roan_value **values, size_t count)
     block = malloc(sizeof *block + (count + 1) * sizeof(roan_value));
     if (block == NULL)
         return NULL;
+    block->is_small = false;
     block->adopted = NULL;
     block->owned = values;
     block->owned_count = count;
@@ -391,14 +467,17 @@ static roan_status take_reply(roan_reply_reader *reader, roan_value **ret_value)
     const char *wire = reader->buffer + reader->start;
     char *old_buffer = reader->buffer;
     size_t block_bytes;
+    bool is_small;
     reply_block *block;
 
     if (reader->scan.values > SIZE_MAX / sizeof(roan_value) / 2)
         return ROAN_E_NOMEM;
     block_bytes = sizeof *block + (size_t)reader->scan.values * sizeof(roan_value);
-    block = malloc(block_bytes + (is_adopted ? 0 : reply_bytes));
+    is_small = !is_adopted && block_bytes + reply_bytes <= SMALL_BYTES;
+    block = is_small ? take_small() : malloc(block_bytes + (is_adopted ? 0 : reply_bytes));
     if (block == NULL)
         return ROAN_E_NOMEM;
+    block->is_small = is_small;
     block->adopted = NULL;
     block->owned = NULL;
     block->owned_count = 0;
