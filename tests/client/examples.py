@@ -21,7 +21,7 @@ OPTIONAL = ("libuv_app",)
 URI = "redis://127.0.0.1:{port}"
 DEAD = "redis://127.0.0.1:{dead}"
 
-# name: [(arguments, exit code, output)]
+# name: [(arguments, exit code, output)] or, with input, [(arguments, exit code, output, input)]
 RUNS = {
     "hello": [
         ([URI], 0, "hello, world\nnothing there\nvisit 1\nrefused: ERR\n"),
@@ -41,6 +41,11 @@ RUNS = {
     "transaction": [
         ([URI], 0, "100 transfers by 4 threads, 0 threads failed, together there is 200\n"),
         ([DEAD], 1, ""),
+    ],
+    "pubsub_chat": [
+        ([URI, "hall", "anna"], 0, "anna: is somebody here?\nanna: no\n", "is somebody here?\nno\n"),
+        ([DEAD, "hall", "anna"], 1, "", "is somebody here?\n"),
+        ([URI], 2, ""),
     ],
     "worker_queue": [
         ([URI, "produce", "job 1", "job 2", "job 3"], 0, "queued 3\n"),
@@ -69,9 +74,9 @@ RUNS = {
 
 def run_one(program, run, ports):
     """The error text, or None."""
-    arguments, code, output = run
+    arguments, code, output, *text = run
     command = [program] + [argument.format(**ports) for argument in arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
+    done = subprocess.run(command, input="".join(text), capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
     if done.returncode != code or (output is not None and done.stdout != output) or (code != 0 and not done.stderr):
         return "%s\nended with %d instead of %d and printed\n%s%s" % (
             " ".join(command), done.returncode, code, done.stdout, done.stderr)

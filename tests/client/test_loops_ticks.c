@@ -8,6 +8,8 @@
  */
 #include "loops_case.h"
 #include "roan/batch.h"
+#include "roan/scan.h"
+#include "roan/subscription.h"
 
 #define WORK_MS 250
 #define TRIES_MAX 3
@@ -25,6 +27,7 @@ typedef struct job {
     int (*port)(void);      /* NULL: the server */
     const char *host;       /* NULL: 127.0.0.1 */
     int (*begin)(roan *client, tally *of);
+    void (*end)(void);      /* before the handle is closed */
     int work_ms;            /* 0: WORK_MS */
     bool is_left;           /* connecting goes on without end: not waited for */
     bool may_fail;
@@ -51,6 +54,8 @@ static bool work(const job *what, char *text, size_t text_bytes)
         run_for((int)((until_us - ticks_now_us()) / 1000) + 1);
     ticks_end(&measured);
     at_tick = NULL;
+    if (what->end != NULL)
+        what->end();
     if (!what->may_fail && of.good != wanted)
         fail_msg("%d of %d pieces failed: %s", wanted - of.good, wanted, of.failure.text);
     kit_detach(client);
@@ -220,6 +225,103 @@ static void test_values_of_a_megabyte(void **state)
     prove(&(job){.begin = begin_large, .query = ""});
 }
 
+/* ---- publish/subscribe and scans ---- */
+
+static roan_subscription *listening;
+
+static void on_message(void *argument, const roan_message *message, const roan_failure *failure)
+{
+    tally *of = argument;
+
+    of->good += message != NULL && failure == NULL && pthread_equal(pthread_self(), loop_thread);
+    of->settled++;
+}
+
+static int begin_messages(roan *client, tally *of)
+{
+    roan_slice channel = K("ticks:channel");
+
+    if (listening == NULL) {
+        listening = roan_subscription_create(client, NULL);
+        assert_non_null(listening);
+        assert_int_equal(roan_subscription_on(listening, on_message, of), ROAN_OK);
+        assert_int_equal(roan_subscription_add(listening, ROAN_CHANNEL_EXACT, &channel, 1), ROAN_OK);
+        assert_int_equal(roan_subscription_ready(listening, RUN_MS), ROAN_OK);
+    }
+    for (int i = 0; i < 100; i++)
+        roan_drop(roan_publish_go(client, channel, K("a message"), NULL));
+    return 100;
+}
+
+static void end_messages(void)
+{
+    roan_subscription_free(listening);
+    listening = NULL;
+}
+
+static void test_a_stream_of_messages(void **state)
+{
+    (void)state;
+    prove(&(job){.begin = begin_messages, .end = end_messages, .query = ""});
+    prove(&(job){.begin = begin_messages, .end = end_messages, .query = "&protocol=2"});
+}
+
+#define SCANNED_KEYS 2000
+
+static pthread_t scanning;
+static _Atomic bool scans_no_more;
+static _Atomic int scans, scans_failed;
+
+static void *scan_again_and_again(void *client)
+{
+    while (!atomic_load(&scans_no_more)) {
+        roan_scan *scan;
+        roan_value *page;
+        size_t keys = 0;
+        roan_status status;
+        if (roan_scan_create(&scan, client, ROAN_SCAN_KEYS, K(""), ROAN_SCAN_OPTIONS(.prefetch = true), NULL) != ROAN_OK)
+            return NULL;
+        while ((status = roan_scan_next(scan, &page)) == ROAN_OK) {
+            keys += page->count;
+            roan_value_free(page);
+        }
+        roan_scan_free(scan);
+        atomic_fetch_add(status == ROAN_NIL && keys >= SCANNED_KEYS ? &scans : &scans_failed, 1);
+    }
+    return NULL;
+}
+
+static int begin_scans(roan *client, tally *of)
+{
+    roan_batch *batch = roan_batch_create(client, false);
+
+    for (int i = 0; i < SCANNED_KEYS; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "ticks:scan:%d", i);
+        roan_set_add(batch, roan_slice_from_text(key), K("value"), NULL);
+    }
+    roan_then(roan_batch_go(batch, NULL), on_settled, of);
+    assert_true(run_until(&of->good, 1, RUN_MS));
+    atomic_store(&scans_no_more, false);
+    atomic_store(&scans, 0);
+    assert_int_equal(pthread_create(&scanning, NULL, scan_again_and_again, client), 0);
+    return 1;
+}
+
+static void end_scans(void)
+{
+    atomic_store(&scans_no_more, true);
+    pthread_join(scanning, NULL);
+    assert_true(atomic_load(&scans) > 0);
+    assert_int_equal(atomic_load(&scans_failed), 0);
+}
+
+static void test_scans_on_another_thread(void **state)
+{
+    (void)state;
+    prove(&(job){.begin = begin_scans, .end = end_scans, .is_left = true, .query = ""});
+}
+
 /* ---- the measure itself ---- */
 
 static void on_blocking(roan_future *future, void *argument)
@@ -282,6 +384,8 @@ static int run(void)
         cmocka_unit_test(test_a_blocking_command_of_a_second),
         cmocka_unit_test(test_a_server_that_sleeps),
         cmocka_unit_test(test_values_of_a_megabyte),
+        cmocka_unit_test(test_a_stream_of_messages),
+        cmocka_unit_test(test_scans_on_another_thread),
         cmocka_unit_test(test_a_loop_that_is_held_up_is_noticed),
         cmocka_unit_test(test_the_loop_of_ticks_h_drives_a_handle),
     };
