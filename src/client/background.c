@@ -26,6 +26,9 @@
 #define HELP_US_MAX INT64_C(100000)
 #define HELP_SLEEP_US INT64_C(1000) /* while another one does them */
 
+/* LOOP: how soon a connection that a caller drove is watched again when nobody says that it is free. */
+#define LOOK_AGAIN_US 10000
+
 #define TIMER_TOKEN UINT64_MAX
 #define WAKE_TOKEN (UINT64_MAX - 1)
 
@@ -389,18 +392,23 @@ void roan_background_unwatch(roan_link *link)
     link->watched_fd = -1;
 }
 
-static void watch(roan_background *background, roan_link *link)
+/* Lock of the link held. While a waiting caller drives, its replies are no matter of the loop: that would wake for each
+ * of them, for nothing. Then the loop looks again after a while, unless whoever leaves something to do wakes it first. */
+static void watch(roan_background *background, roan_link *link, int64_t *due_us)
 {
     int fd = link->wire != NULL ? link->wire->stream->transport->fd(link->wire->stream) : -1;
     uint32_t events = EPOLLIN | (link->is_blocked ? (uint32_t)EPOLLOUT : 0);
-    struct epoll_event event = {.events = events, .data.ptr = link};
 
+    if (fd >= 0 && link->driver == ROAN_DRIVER_CALLER) {
+        events = 0;
+        *due_us = ROAN_MIN(*due_us, roan_now_us(link->client) + LOOK_AGAIN_US);
+    }
     if (fd == link->watched_fd && events == link->watched_events)
         return;
     if (fd != link->watched_fd)
         roan_background_unwatch(link);
-    if (fd >= 0 &&
-        epoll_ctl(background->epoll_fd, link->watched_fd >= 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0)
+    struct epoll_event event = {.events = events, .data.ptr = link};
+    if (fd >= 0 && epoll_ctl(background->epoll_fd, link->watched_fd >= 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0)
         return; /* the timer still calls for rounds */
     link->watched_fd = fd;
     link->watched_events = events;
@@ -420,7 +428,7 @@ static int64_t watch_links(roan *client)
         pthread_mutex_lock(&link->lock);
         due_us = ROAN_MIN(due_us, roan_link_due_us(link));
         if (background->epoll_fd >= 0)
-            watch(background, link);
+            watch(background, link, &due_us);
         pthread_mutex_unlock(&link->lock);
     }
     roan_background_list_done(&list);

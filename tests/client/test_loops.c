@@ -249,11 +249,13 @@ static void test_calls_from_another_thread_wake_the_loop(void **state)
     assert_int_equal(close_attached(shared), ROAN_OK);
 }
 
+#define WAITS 1000
+
 static void *wait_from_beside(void *argument)
 {
     _Atomic int *done = argument;
 
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < WAITS; i++) {
         int64_t number;
         if (roan_incr(shared, K("loops:waited"), &number, NULL) != ROAN_OK)
             return argument;
@@ -273,8 +275,8 @@ static void test_other_threads_wait_while_the_loop_works(void **state)
     shared = open_attached("");
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&beside[i], NULL, wait_from_beside, &done), 0);
-    for (int begun = 0; atomic_load(&done) < 600 || of.settled < begun;) {
-        if (begun - of.settled < 20 && atomic_load(&done) < 600) {
+    for (int begun = 0; atomic_load(&done) < 2 * WAITS || of.settled < begun;) {
+        if (begun - of.settled < 20 && atomic_load(&done) < 2 * WAITS) {
             roan_then(roan_get_go(shared, K("loops:waited"), NULL), on_settled, &of);
             begun++;
         }
@@ -286,6 +288,26 @@ static void test_other_threads_wait_while_the_loop_works(void **state)
     }
     assert_int_equal(of.good, of.settled);
     assert_int_equal(of.elsewhere, 0); /* whoever waits drives, but callbacks belong to the loop */
+    assert_int_equal(close_attached(shared), ROAN_OK);
+}
+
+static void test_what_other_threads_wait_for_does_not_wake_the_loop(void **state)
+{
+    unsigned ticks_before = tick_count, steps_before = step_count;
+    _Atomic int done = 0;
+    pthread_t beside;
+    void *problem;
+
+    (void)state;
+    shared = open_attached("");
+    assert_int_equal(pthread_create(&beside, NULL, wait_from_beside, &done), 0);
+    while (atomic_load(&done) < WAITS) {
+        kit_step();
+        step_count++;
+    }
+    pthread_join(beside, &problem);
+    assert_null(problem);
+    assert_in_range(step_count - steps_before, 1, 5 * (tick_count - ticks_before) + WAITS / 10);
     assert_int_equal(close_attached(shared), ROAN_OK);
 }
 
@@ -542,6 +564,7 @@ static int run(void)
         cmocka_unit_test(test_the_server_dies_and_comes_back),
         cmocka_unit_test(test_calls_from_another_thread_wake_the_loop),
         cmocka_unit_test(test_other_threads_wait_while_the_loop_works),
+        cmocka_unit_test(test_what_other_threads_wait_for_does_not_wake_the_loop),
         cmocka_unit_test(test_callbacks_wait_for_a_turn),
         cmocka_unit_test(test_callbacks_must_not_wait_and_others_may),
         cmocka_unit_test(test_blocking_commands_wait_in_line_and_time_out_there),
