@@ -159,14 +159,16 @@ void roan_background_detach(roan *client, roan_link *link)
 {
     roan_background *background = &client->root->background;
 
+    pthread_mutex_lock(&link->lock); /* a round may be at it still */
     pthread_mutex_lock(&background->lock);
     for (roan_link **at = &background->links; *at != NULL; at = &(*at)->next)
         if (*at == link) {
             *at = link->next;
-            add_counters(&client->root->past, &link->counters); /* nobody uses the link any more */
+            add_counters(&client->root->past, &link->counters);
             break;
         }
     pthread_mutex_unlock(&background->lock);
+    pthread_mutex_unlock(&link->lock);
 }
 
 void roan_background_notify(roan_background *background)

@@ -34,7 +34,9 @@ void roan_future_set_deadline(roan *client, roan_future *future, const roan_call
     if (call->timeout_ms == 0 && future->block_us >= 0) {
         if (future->block_us == INT64_MAX)
             return;
-        future->deadline_us = future->begun_us + future->block_us + (int64_t)options->blocking_grace_ms * 1000;
+        future->deadline_us = future->begun_us + (int64_t)options->blocking_grace_ms * 1000;
+        if (__builtin_add_overflow(future->deadline_us, future->block_us, &future->deadline_us))
+            future->deadline_us = ROAN_NO_DEADLINE;
     } else if (timeout_ms >= 0) {
         future->deadline_us = future->begun_us + timeout_ms * 1000;
     }
@@ -139,6 +141,7 @@ static void look_before_sending(roan_link *link, int64_t now_us, roan_outcome *o
         link->driver_thread = pthread_self();
         ROAN_IGNORE(roan_link_receive(link, 0, outcome));
         link->driver = ROAN_DRIVER_NONE;
+        roan_drive_pass_on(link, outcome); /* who came meanwhile found a driver, and sleeps */
     }
 }
 

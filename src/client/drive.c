@@ -23,6 +23,9 @@
 /* Writes without an answer up to which an asynchronous call is sent at once. */
 #define BATCHES_MAX 2
 
+/* Without a deadline; far from where sums of times overflow. */
+#define WAIT_US_MAX (INT64_C(1000000) * 3600 * 24)
+
 /* A driver without a connection looks at its link so often; see also receive() in roan/transport.h. */
 #define IDLE_WAIT_US 100000
 
@@ -47,7 +50,7 @@ static void step(roan_link *link, int64_t until_us, roan_outcome *outcome)
     int64_t wait_us = ROAN_MIN(until_us, roan_link_due_us(link)) - now_us;
     roan_wire *wire = link->wire;
 
-    wait_us = ROAN_MAX(wait_us, 0);
+    wait_us = ROAN_MIN(ROAN_MAX(wait_us, 0), WAIT_US_MAX);
     if (wire != NULL && link->state != ROAN_LINK_OPENING && (!link->is_blocked || link->is_sending)) {
         roan_link_receive(link, wait_us, outcome);
         return;

@@ -45,6 +45,7 @@ struct roan_future {
     roan_wait_node *waiters;
     bool is_on_lease;        /* its connection is exclusive: it may change its state */
     bool is_awaited;         /* a thread waits for it (or is about to) */
+    bool may_have_run;       /* an earlier attempt; what fails now is not NOT_SENT any more */
 
     const roan_command_traits *traits;
     char *request;           /* encoded; inline_request or allocated */

@@ -70,6 +70,13 @@ static void forget_link(roan_link *link)
     link->looks_us = ROAN_NO_DEADLINE;
     link->epoch++;
     link->watched_fd = -1;
+    link->is_held = link->is_ticking = false; /* there is no background that ticks */
+    link->waits_seen = 0;
+    link->busy_rounds = link->quiet_rounds = link->batches = 0;
+    link->probe_is_due = false;
+    link->states = 0;
+    atomic_store_explicit(&link->callers, 0, memory_order_relaxed);
+    atomic_store_explicit(&link->baton, NULL, memory_order_relaxed);
 }
 
 void roan_handle_revive(roan *client)

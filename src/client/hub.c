@@ -124,12 +124,12 @@ static void close_own_link(roan *root, roan_link *own, roan_outcome *outcome)
 {
     roan_failure failure;
 
-    roan_background_detach(root, own);
     roan_failure_set(&failure, ROAN_E_CLOSED, ROAN_FATE_MAY_HAVE_RUN, "the handle was closed");
     pthread_mutex_lock(&own->lock);
     own->is_wanted = false;
     roan_link_close(own, &failure, outcome);
     pthread_mutex_unlock(&own->lock);
+    roan_background_detach(root, own);
     roan_link_drop(own);
 }
 

@@ -209,6 +209,8 @@ void roan_link_settle(roan_link *link, roan_future *future, roan_status status, 
     link->counters.failures += status < 0 && status != ROAN_E_SERVER && !future->is_internal;
     if (status < 0 && failure != NULL) {
         named = *failure;
+        if (named.fate == ROAN_FATE_NOT_SENT && future->may_have_run)
+            named.fate = ROAN_FATE_MAY_HAVE_RUN;
         if (named.node[0] == '\0')
             roan_link_node_name(link, named.node, sizeof named.node);
         failure = &named;
@@ -228,25 +230,34 @@ void roan_link_settle(roan_link *link, roan_future *future, roan_status status, 
     }
 }
 
+/* The list's reference passes to the caller. False: it is not in there. */
+static bool remove_delayed(roan_link *link, const roan_future *future)
+{
+    for (roan_future **at = &link->delayed; *at != NULL; at = &(*at)->next)
+        if (*at == future) {
+            *at = future->next;
+            return true;
+        }
+    return false;
+}
+
 void roan_link_cancel(roan_link *link, roan_future *future, const roan_failure *why, roan_outcome *outcome)
 {
     roan_failure failure = *why;
+    bool leaves = false;
 
     if (future->is_queued && !future->is_sent) {
         roan_link_unqueue(link, future);
-        roan_drop(future);
+        leaves = true;
     } else if (future->is_queued) {
         failure.fate = roan_link_fate_of(link, future);
         future->is_abandoned = true;
     } else {
-        for (roan_future **at = &link->delayed; *at != NULL; at = &(*at)->next)
-            if (*at == future) {
-                *at = future->next;
-                roan_drop(future);
-                break;
-            }
+        leaves = remove_delayed(link, future);
     }
     roan_link_settle(link, future, failure.code, NULL, &failure, outcome);
+    if (leaves)
+        roan_drop(future); /* the list's reference, which may be the last one */
 }
 
 void roan_link_leave_waiters(roan_link *link, roan_future *future, roan_wait_node *node, roan_outcome *outcome)
@@ -323,6 +334,7 @@ bool roan_link_try_again(roan_link *link, roan_future *future, const roan_failur
     if (wait_us < 0 || future->deadline_us - now_us <= wait_us)
         return false;
     future->attempts++;
+    future->may_have_run |= why->fate != ROAN_FATE_NOT_SENT && !nothing_ran(why);
     while (future->replies_count > 0 && future->replies != NULL)
         roan_value_free(future->replies[--future->replies_count]);
     future->replies_count = 0;
@@ -364,7 +376,7 @@ static int64_t settle_late(roan_link *link, roan_future *future, roan_outcome *o
     else
         roan_failure_set(&failure, ROAN_E_TIMEOUT, ROAN_FATE_NOT_SENT, "no answer to %s within %" PRId64 " ms%s",
                          future->traits != NULL ? future->traits->name : "a batch", after_ms,
-                         was_sent ? "" : "; it was not sent");
+                         was_sent ? "" : future->may_have_run ? "; it was not sent again" : "; it was not sent");
     link->counters.timeouts++;
     roan_link_cancel(link, future, &failure, outcome);
     return was_sent && (options->late == ROAN_LATE_RESET || (options->late == ROAN_LATE_AUTO && !heard_since));
@@ -465,6 +477,20 @@ static void sort_out_queue(roan_link *link, const roan_failure *why, bool keeps_
     link->unsent = link->sending_at = link->head;
 }
 
+/* There is no connection to try them again on. */
+static void fail_delayed(roan_link *link, const roan_failure *why, roan_outcome *outcome)
+{
+    roan_failure failure = *why;
+
+    failure.fate = ROAN_FATE_NOT_SENT;
+    while (link->delayed != NULL) {
+        roan_future *future = link->delayed;
+        link->delayed = future->next;
+        roan_link_settle(link, future, failure.code, NULL, &failure, outcome);
+        roan_drop(future);
+    }
+}
+
 static void forget_stream(roan_link *link)
 {
     link->sent_total = link->staged_total = link->answered_end = link->received_total = 0;
@@ -517,6 +543,8 @@ void roan_link_lose(roan_link *link, const roan_failure *why, roan_outcome *outc
     give_up_wire(link);
     link->state = ROAN_LINK_IDLE;
     sort_out_queue(link, why, comes_back, outcome);
+    if (!comes_back)
+        fail_delayed(link, why, outcome);
     forget_stream(link);
     link->counters.disconnects++;
     roan_outcome_event(link, ROAN_EVENT_DISCONNECTED, why, outcome);
@@ -541,12 +569,7 @@ void roan_link_close(roan_link *link, const roan_failure *why, roan_outcome *out
     give_up_wire(link);
     link->state = ROAN_LINK_CLOSED;
     sort_out_queue(link, why, false, outcome);
-    while (link->delayed != NULL) {
-        roan_future *future = link->delayed;
-        link->delayed = future->next;
-        roan_link_settle(link, future, why->code, NULL, why, outcome);
-        roan_drop(future);
-    }
+    fail_delayed(link, why, outcome);
     forget_stream(link);
     for (roan_wait_node *node = link->watchers; node != NULL; node = node->next)
         roan_outcome_wake(outcome, node->word);
@@ -563,6 +586,8 @@ void roan_link_connect_failed(roan_link *link, const roan_failure *why, bool is_
     link->connect_failure = *why;
     roan_link_node_name(link, link->connect_failure.node, sizeof link->connect_failure.node);
     sort_out_queue(link, &link->connect_failure, keeps, outcome);
+    if (!keeps)
+        fail_delayed(link, &link->connect_failure, outcome);
     forget_stream(link);
     roan_outcome_event(link, ROAN_EVENT_CONNECT_FAILED, &link->connect_failure, outcome);
     for (roan_wait_node *node = link->watchers; node != NULL; node = node->next)
@@ -586,14 +611,16 @@ static int64_t silence_due_us(const roan_link *link)
 
     if (link->state != ROAN_LINK_READY || options->silence_timeout_ms < 0)
         return ROAN_NO_DEADLINE;
-    if (link->head == NULL || !link->head->is_sent) /* idle: a probe is due */
+    if (link->head != NULL && !link->head->is_sent)
+        return ROAN_NO_DEADLINE; /* to be sent first; see blocked_due_us() */
+    if (link->head == NULL) /* idle: a probe is due */
         return link->is_wanted || options->drive != ROAN_DRIVE_AUTO || link->is_owned
                    ? link->received_us + (int64_t)options->silence_timeout_ms * 1000
                    : ROAN_NO_DEADLINE;
     if (link->head->block_us == INT64_MAX)
         return ROAN_NO_DEADLINE;
-    since_us = ROAN_MAX(link->received_us, link->head->sent_us) + ROAN_MAX(link->head->block_us, 0);
-    return since_us + (int64_t)options->silence_timeout_ms * 1000;
+    since_us = ROAN_MAX(link->received_us, link->head->sent_us) + (int64_t)options->silence_timeout_ms * 1000;
+    return __builtin_add_overflow(since_us, ROAN_MAX(link->head->block_us, 0), &since_us) ? ROAN_NO_DEADLINE : since_us;
 }
 
 static int64_t blocked_due_us(const roan_link *link)

@@ -131,6 +131,7 @@ struct roan_link {
     struct {
         uint8_t steps[ROAN_HANDSHAKE_STEPS_MAX];
         unsigned count, done;
+        unsigned round;        /* counts all of this link; from 1 */
         bool is_second_round;  /* without HELLO */
         bool is_refused;       /* HELLO is not known there */
         char *request;

@@ -10,6 +10,7 @@
 #include "base/macros.h"
 #include "resp/reply_reader.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +183,7 @@ static void begin_round(roan_link *link, bool is_second_round, roan_outcome *out
     if (link->handshake.request == NULL)
         link->handshake.request_capacity = 0;
     link->handshake.count = link->handshake.done = 0;
+    link->handshake.round = link->handshake.round == UINT_MAX ? 1 : link->handshake.round + 1;
     link->handshake.is_second_round = is_second_round;
     link->handshake.is_refused = link->handshake.has_failed = false;
     if (link->handshake.request == NULL)

@@ -124,14 +124,21 @@ static void fail_system(roan_link *link, int error, const char *doing, roan_outc
     roan_link_lose(link, &failure, outcome);
 }
 
+/* Whoever drives waits for input only, if it began to wait before: it must look at output, too. */
 static void note_blocked(roan_link *link)
 {
     link->is_blocked = true;
     if (link->blocked_since_us == 0)
         link->blocked_since_us = link->sent_us;
+    if (link->driver == ROAN_DRIVER_CALLER && !pthread_equal(link->driver_thread, pthread_self()))
+        link->wire->stream->transport->interrupt(link->wire->stream);
+    else if (link->driver == ROAN_DRIVER_BACKGROUND && link->is_polled)
+        roan_background_notify(&link->client->root->background);
 }
 
-static void note_sent(roan_link *link, ssize_t sent, roan_outcome *outcome)
+/* `round`: of the handshake, 0 for requests. While send() was under way the driver may have received all answers: the
+ * handshake is over then, or in its next round. */
+static void note_sent(roan_link *link, ssize_t sent, unsigned round, roan_outcome *outcome)
 {
     link->sent_us = roan_now_us(link->client);
     if (sent < 0) {
@@ -144,8 +151,9 @@ static void note_sent(roan_link *link, ssize_t sent, roan_outcome *outcome)
     link->blocked_since_us = 0;
     link->counters.writes++;
     link->counters.sent_bytes += (uint64_t)sent;
-    if (link->state == ROAN_LINK_HANDSHAKE) {
-        link->handshake.request_sent += (size_t)sent;
+    if (round > 0) {
+        if (link->state == ROAN_LINK_HANDSHAKE && link->handshake.round == round)
+            link->handshake.request_sent += (size_t)sent;
         return;
     }
     link->sent_total += (uint64_t)sent;
@@ -160,13 +168,13 @@ static void send_some(roan_link *link, roan_outcome *outcome)
 {
     roan_wire *wire = link->wire;
     gathered out;
-    bool is_handshake = link->state == ROAN_LINK_HANDSHAKE;
+    unsigned round = link->state == ROAN_LINK_HANDSHAKE ? link->handshake.round : 0;
     size_t wanted = 0;
     ssize_t sent;
 
     out.pieces = out.held_count = 0;
     out.block_bytes = 0;
-    if (is_handshake)
+    if (round > 0)
         gather_handshake(link, &out);
     else
         gather(link, &out);
@@ -179,12 +187,12 @@ static void send_some(roan_link *link, roan_outcome *outcome)
     pthread_mutex_lock(&link->lock);
     for (unsigned i = 0; i < out.held_count; i++)
         roan_drop(out.held[i]);
-    if (is_handshake)
+    if (round > 0)
         explicit_bzero(out.block, wanted);
     link->is_sending = false;
     if (!roan_link_leave_wire(link, wire))
         return;
-    note_sent(link, sent, outcome);
+    note_sent(link, sent, round, outcome);
     if (link->wire == wire && sent > 0 && (size_t)sent < wanted)
         note_blocked(link); /* the socket is full: spare the call that would say so */
 }

@@ -69,11 +69,11 @@ static void destroy_link(roan *client, roan_link *link, roan_outcome *outcome)
 {
     roan_failure failure;
 
-    roan_background_detach(client, link);
     roan_failure_set(&failure, ROAN_E_CLOSED, ROAN_FATE_MAY_HAVE_RUN, "the connection was given up");
     pthread_mutex_lock(&link->lock);
     roan_link_close(link, &failure, outcome);
     pthread_mutex_unlock(&link->lock);
+    roan_background_detach(client, link);
     roan_link_drop(link);
 }
 
