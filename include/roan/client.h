@@ -152,11 +152,11 @@ typedef struct roan_options {
     roan_on_dirty on_dirty;   /* (destroy) destroy, cleanup */
 
     /* How long to wait before the command is tried again, in ms, or -1 to give up; asked instead of the built-in rule.
-     * `attempt` is 1 after the first failure. */
+     * `attempt` is 1 after the first failure. Called on the driving thread; must not block, nor call the library. */
     int (*retry)(void *argument, unsigned attempt, const roan_failure *failure, const char *command);
     void *retry_argument;
     /* Fills in who to log in as, for every connection anew. The texts are copied at once. Not ROAN_OK: connecting
-     * fails. Called on the driving thread; must not block. */
+     * fails. Called on the driving thread; must not block, nor call the library. */
     roan_status (*credentials)(void *argument, const char *node, const char **ret_username, const char **ret_password);
     void *credentials_argument;
 
@@ -185,8 +185,9 @@ ROAN_API roan_status roan_open(roan **ret_client, const char *uri, const roan_op
 ROAN_API roan_status roan_ready(roan *client, int timeout_ms);
 
 /* Refuses new calls, waits at most drain_ms for those under way, fails the rest with ROAN_E_CLOSED, and frees the
- * handle. Futures that are still held stay valid until they are dropped; leases, subscriptions and scans must have been
- * given back. Accepts NULL. Not from a callback. ROAN_OK when everything had been answered, else ROAN_E_TIMEOUT. */
+ * handle. Threads that wait inside of a call at that time come back with what became of it; nobody may begin one. Futures
+ * that are still held stay valid until they are dropped; leases, subscriptions and scans must have been given back.
+ * Accepts NULL. Not from a callback. ROAN_OK when everything had been answered, else ROAN_E_TIMEOUT. */
 ROAN_API roan_status roan_close(roan *client, int drain_ms);
 
 /* DRIVE_LOOP: a descriptor that becomes readable when roan_turn() has something to do. The same for the handle's whole

@@ -123,8 +123,11 @@ void roan_future_tell_start(roan *client, roan_future *future)
         return;
     future->id = atomic_fetch_add_explicit(&client->root->next_id, 1, memory_order_relaxed) + 1;
     future->was_begun = true;
-    if (hooks->on_start != NULL)
+    if (hooks->on_start != NULL) {
+        roan_callback_begin();
         hooks->on_start(hooks->argument, future->id, future->traits->name);
+        roan_callback_end();
+    }
 }
 
 /* ---- beginning ---- */
@@ -195,7 +198,7 @@ static void remove_node(roan_future *future, roan_wait_node *node)
         }
 }
 
-/* Lock held; released. Waits for a future of this link. */
+/* Lock held; released. Waits for a future of this link. Afterwards roan_drive_leave(). */
 static void wait_on_link(roan_link *link, roan_future *future, int64_t until_us, roan_outcome *outcome)
 {
     roan_wait_node node = {.word = roan_park_word(), .next = future->waiters};
@@ -218,12 +221,15 @@ static roan_status refuse_in_callback(void)
 roan_status roan_wait(roan_future *future, int timeout_ms)
 {
     roan_outcome outcome;
+    roan *root;
     int64_t until_us;
 
     if (roan_is_settled(future))
         return ROAN_OK;
     if (roan_is_in_callback())
         return refuse_in_callback();
+    root = future->is_on_lease ? NULL : future->client;
+    roan_handle_enter(root);
     until_us = until_of(future->client, timeout_ms);
     roan_pool_wait(future, until_us); /* as long as it has no link */
     if (future->link != NULL) {
@@ -231,7 +237,9 @@ roan_status roan_wait(roan_future *future, int timeout_ms)
         pthread_mutex_lock(&future->link->lock);
         wait_on_link(future->link, future, until_us, &outcome);
         roan_outcome_finish(future->client, &outcome);
+        roan_drive_leave(future->link);
     }
+    roan_handle_leave(root);
     return roan_is_settled(future) ? ROAN_OK : roan_fail(ROAN_E_TIMEOUT, "it has not settled within %d ms", timeout_ms);
 }
 
@@ -263,14 +271,19 @@ static void change_nodes(const any_of *any, roan_wait_node *nodes, bool adds)
     for (size_t i = 0; i < any->count; i++) {
         roan_future *future = any->futures[i];
         pthread_mutex_t *lock;
+        roan_outcome outcome;
         if (roan_future_is_static(future) || (adds && roan_is_settled(future)))
             continue;
+        roan_outcome_begin(&outcome);
         lock = roan_pool_lock_future(future);
         if (adds && !roan_is_settled(future))
             add_node(future, &nodes[i], roan_park_word());
+        else if (!adds && future->link != NULL)
+            roan_link_leave_waiters(future->link, future, &nodes[i], &outcome);
         else if (!adds)
             remove_node(future, &nodes[i]);
         pthread_mutex_unlock(lock);
+        roan_outcome_finish(future->client, &outcome);
     }
 }
 
@@ -314,6 +327,7 @@ size_t roan_wait_any(roan_future *const *futures, size_t count, int timeout_ms)
     roan_wait_node few[NODES_FEW];
     roan_wait_node *nodes = few;
     roan_wait_node own = {.word = roan_park_word()};
+    roan *root;
     int64_t until_us;
 
     if (count == 0)
@@ -330,6 +344,8 @@ size_t roan_wait_any(roan_future *const *futures, size_t count, int timeout_ms)
             return count;
         }
         memset(nodes, 0, count * sizeof *nodes);
+        root = futures[0]->is_on_lease ? NULL : futures[0]->client;
+        roan_handle_enter(root);
         until_us = until_of(futures[0]->client, timeout_ms);
         change_nodes(&any, nodes, true);
         if (on_one_link(&any)) {
@@ -340,6 +356,7 @@ size_t roan_wait_any(roan_future *const *futures, size_t count, int timeout_ms)
             }
         }
         change_nodes(&any, nodes, false);
+        roan_handle_leave(root);
         if (nodes != few)
             free(nodes);
     }
@@ -400,6 +417,7 @@ void roan_link_run(roan_link *link, roan_future *future)
     roan_link_submit(link, future, true, &outcome);
     wait_on_link(link, future, ROAN_NO_DEADLINE, &outcome);
     roan_outcome_finish(link->client, &outcome);
+    roan_drive_leave(link);
 }
 
 roan_status roan_do_prepared(roan *client, roan_future *future, roan_value **ret_reply)

@@ -269,17 +269,19 @@ void roan_drive_wait_settled(roan_link *link, roan_future *future, roan_wait_nod
         if (drive_or_send(link, future_is_settled, future, until_us, outcome) || roan_is_settled(future))
             continue;
         sleep_unlocked(link, node, until_us, outcome);
-        if (roan_is_settled(future) && atomic_load_explicit(&link->baton, memory_order_relaxed) != node->word) {
-            atomic_fetch_sub_explicit(&link->callers, 1, memory_order_relaxed);
+        if (roan_is_settled(future) && atomic_load_explicit(&link->baton, memory_order_relaxed) != node->word)
             return;
-        }
         pthread_mutex_lock(&link->lock);
         roan_link_expire(link, roan_now_us(link->client), outcome);
     }
-    atomic_fetch_sub_explicit(&link->callers, 1, memory_order_relaxed);
     if (atomic_load_explicit(&link->baton, memory_order_relaxed) == node->word)
         atomic_store_explicit(&link->baton, NULL, memory_order_relaxed);
     roan_link_leave_waiters(link, future, node, outcome);
     roan_drive_pass_on(link, outcome);
     pthread_mutex_unlock(&link->lock);
+}
+
+void roan_drive_leave(roan_link *link)
+{
+    atomic_fetch_sub_explicit(&link->callers, 1, memory_order_release);
 }

@@ -28,6 +28,10 @@ void roan_drive_wait(roan_link *link, roan_ready_fn is_ready, const void *argume
 void roan_drive_wait_settled(roan_link *link, roan_future *future, roan_wait_node *node, int64_t until_us,
                              roan_outcome *outcome);
 
+/* Lock not held. Behind roan_drive_wait_settled() and all that follows from it: from here on this thread does not touch
+ * the link or its handle any more, which may be closed. */
+void roan_drive_leave(roan_link *link);
+
 /* Lock held: the role is free. Gives it to a waiter or the background if there is something to drive for. */
 void roan_drive_pass_on(roan_link *link, roan_outcome *outcome);
 

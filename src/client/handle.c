@@ -85,6 +85,7 @@ void roan_handle_revive(roan *client)
     roan_error error;
 
     client->fork_generation = roan_fork_generation();
+    atomic_store(&client->inside, 0);
     while (links != NULL) {
         roan_link *link = links;
         links = link->next;
@@ -180,6 +181,7 @@ roan_status roan_ready(roan *client, int timeout_ms)
         return roan_fail(ROAN_E_FORKED, "the lease was taken before fork(); it belongs to the parent");
     if (timeout_ms < 0)
         timeout_ms = client->root->settings->options.connect_timeout_ms;
+    roan_handle_enter(client == client->root ? client : NULL);
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&link->lock);
     wanted.attempts = link->connect_attempts;
@@ -208,8 +210,11 @@ roan_status roan_ready(roan *client, int timeout_ms)
     }
     pthread_mutex_unlock(&link->lock);
     roan_outcome_finish(client, &outcome);
-    if (status == ROAN_OK && client == client->root)
+    if (client != client->root)
+        return status;
+    if (status == ROAN_OK)
         roan_pool_warm(client);
+    roan_handle_leave(client);
     return status;
 }
 
@@ -271,6 +276,14 @@ static bool drain_pool(roan *client, int64_t until_us)
     return true;
 }
 
+/* Everything has settled: those who waited for it are on their way out. */
+static void wait_for_callers(roan *client)
+{
+    while (atomic_load_explicit(&client->link->callers, memory_order_acquire) > 0 ||
+           atomic_load_explicit(&client->inside, memory_order_acquire) > 0)
+        roan_park(roan_park_word(), 100);
+}
+
 roan_status roan_close(roan *client, int drain_ms)
 {
     roan_failure failure;
@@ -296,6 +309,7 @@ roan_status roan_close(roan *client, int drain_ms)
     roan_failure_set(&failure, ROAN_E_CLOSED, ROAN_FATE_MAY_HAVE_RUN, "the handle was closed");
     roan_pool_close(client, &failure);
     close_shared(client, &failure);
+    wait_for_callers(client);
     roan_outcome_finish_deferred(client);
     roan_pool_done(client);
     roan_background_detach(client, client->link);

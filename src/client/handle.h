@@ -22,7 +22,22 @@ struct roan {
     _Atomic uint64_t next_id;
     roan_counters past;        /* of links that are gone; the background's lock */
     _Atomic bool is_closing;
+    _Atomic uint32_t inside;   /* root only: threads that wait inside of a call, see roan_handle_enter() */
 };
+
+/* A thread that is about to wait for something that roan_close() ends, and back: closing waits until it has left. NULL:
+ * nothing. Those who wait for the shared link in roan_link_run() are counted by the link, see roan_drive_leave(). */
+static inline void roan_handle_enter(roan *root)
+{
+    if (root != NULL)
+        atomic_fetch_add_explicit(&root->inside, 1, memory_order_relaxed);
+}
+
+static inline void roan_handle_leave(roan *root)
+{
+    if (root != NULL)
+        atomic_fetch_sub_explicit(&root->inside, 1, memory_order_release);
+}
 
 static inline int64_t roan_now_us(const roan *client)
 {

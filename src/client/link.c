@@ -267,7 +267,8 @@ void roan_link_leave_waiters(roan_link *link, roan_future *future, roan_wait_nod
             *at = node->next;
             break;
         }
-    if (future->waiters != NULL || atomic_load_explicit(&future->is_settled, memory_order_relaxed))
+    if (future->waiters != NULL || !future->is_awaited ||
+        atomic_load_explicit(&future->is_settled, memory_order_relaxed))
         return;
     future->is_awaited = false; /* nobody left to drive for it */
     link->async_count++;

@@ -234,12 +234,13 @@ bool roan_link_leave_wire(roan_link *link, roan_wire *wire);
 void roan_link_handle(roan_link *link, roan_value *value, size_t bytes, roan_outcome *outcome);
 void roan_wire_close(roan_wire *wire);
 roan_fate roan_link_fate_of(const roan_link *link, const roan_future *future);
+/* Of a server's error, what may be shown: without the arguments that some servers repeat in it. */
+roan_slice roan_error_text(roan_slice text);
 /* Of a reply that is an error. */
 void roan_failure_of_reply(roan_failure *failure, const roan_value *reply);
 /* Puts an answered or lost request back if the rules allow another try. */
 bool roan_link_try_again(roan_link *link, roan_future *future, const roan_failure *why, int64_t now_us);
 void roan_link_node_name(const roan_link *link, char *text, size_t text_bytes);
-void roan_failure_of_reply(roan_failure *failure, const roan_value *reply);
 /* Of an exclusive link: what the reply to a command says about the connection's state. Until then, what the command may
  * leave behind counts (roan_link_submit). */
 void roan_link_note_states(roan_link *link, const roan_command_traits *traits, const roan_value *reply);
@@ -260,3 +261,5 @@ void roan_outcome_finish_deferred(roan *root);
 void roan_outcome_forget(roan_outcome *outcome);
 /* Is this thread inside of a callback? Then it must not wait. */
 bool roan_is_in_callback(void);
+void roan_callback_begin(void);
+void roan_callback_end(void);

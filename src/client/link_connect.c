@@ -239,6 +239,7 @@ static bool says_no_hello(roan_slice text)
 static void note_error(roan_link *link, step kind, roan_slice text)
 {
     const roan_options *options = &link->client->root->settings->options;
+    roan_slice shown = roan_error_text(text); /* a server that knows no HELLO repeats the password */
     const char *space = memchr(text.data, ' ', text.bytes);
     size_t code_bytes = space != NULL ? (size_t)(space - text.data) : text.bytes;
     roan_failure *failure = &link->handshake.failure;
@@ -254,7 +255,7 @@ static void note_error(roan_link *link, step kind, roan_slice text)
     link->handshake.has_failed = true;
     roan_failure_set(failure, ROAN_E_CONNECT, ROAN_FATE_NOT_SENT, "the server refused %s: %.*s",
                      kind == STEP_SELECT ? "the database" : kind == STEP_AUTH ? "the login" : "the connection",
-                     (int)ROAN_MIN(text.bytes, (size_t)180), text.data);
+                     (int)ROAN_MIN(shown.bytes, (size_t)180), shown.data);
     memcpy(failure->server_code, text.data, ROAN_MIN(code_bytes, sizeof failure->server_code - 1));
     failure->server_code[ROAN_MIN(code_bytes, sizeof failure->server_code - 1)] = '\0';
 }

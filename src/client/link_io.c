@@ -212,14 +212,23 @@ static void copy_text(char *to, size_t to_bytes, const char *from, size_t bytes)
     to[bytes] = '\0';
 }
 
+roan_slice roan_error_text(roan_slice text)
+{
+    static const char arguments[] = ", with args beginning with";
+    const char *at = memmem(text.data, text.bytes, arguments, sizeof arguments - 1);
+
+    return roan_slice_make(text.data, at != NULL ? (size_t)(at - text.data) : text.bytes);
+}
+
 void roan_failure_of_reply(roan_failure *failure, const roan_value *reply)
 {
-    const char *space = memchr(reply->text.data, ' ', reply->text.bytes);
+    roan_slice text = roan_error_text(reply->text);
+    const char *space = memchr(text.data, ' ', text.bytes);
 
     roan_failure_set(failure, ROAN_E_SERVER, ROAN_FATE_RAN, "%s", "");
-    copy_text(failure->server_code, sizeof failure->server_code, reply->text.data,
-              space != NULL ? (size_t)(space - reply->text.data) : reply->text.bytes);
-    copy_text(failure->text, sizeof failure->text, reply->text.data, reply->text.bytes);
+    copy_text(failure->server_code, sizeof failure->server_code, text.data,
+              space != NULL ? (size_t)(space - text.data) : text.bytes);
+    copy_text(failure->text, sizeof failure->text, text.data, text.bytes);
 }
 
 static bool begins_with(roan_slice text, const char *start)
@@ -332,9 +341,9 @@ void roan_link_handle(roan_link *link, roan_value *value, size_t bytes, roan_out
     }
     if (head == NULL || !head->is_sent || (answered_end(head) > link->sent_total && !link->is_sending)) {
         char what[128];
-        ROAN_IGNORE(snprintf(what, sizeof what, "%s%.*s", "a reply that nobody asked for: ",
-                             value->type == ROAN_REPLY_ERROR ? (int)ROAN_MIN(value->text.bytes, (size_t)80) : 0,
-                             value->text.data));
+        roan_slice text = value->type == ROAN_REPLY_ERROR ? roan_error_text(value->text) : ROAN_LITERAL("");
+        ROAN_IGNORE(snprintf(what, sizeof what, "a reply that nobody asked for: %.*s",
+                             (int)ROAN_MIN(text.bytes, (size_t)80), text.data));
         roan_value_free(value);
         fail_protocol(link, what, outcome);
         return;

@@ -15,6 +15,16 @@ bool roan_is_in_callback(void)
     return callback_depth > 0;
 }
 
+void roan_callback_begin(void)
+{
+    callback_depth++;
+}
+
+void roan_callback_end(void)
+{
+    callback_depth--;
+}
+
 void roan_outcome_wake(roan_outcome *outcome, _Atomic uint32_t *word)
 {
     if (outcome->words_count == ROAN_OUTCOME_WORDS)

@@ -286,6 +286,7 @@ roan_status roan_pool_take(roan *client, int64_t until_us, roan_link **ret_link,
     bool is_out_of_memory = false;
     roan_outcome outcome;
 
+    roan_handle_enter(client);
     look_at_due(client);
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&pool->lock);
@@ -315,6 +316,7 @@ roan_status roan_pool_take(roan *client, int64_t until_us, roan_link **ret_link,
     }
     pthread_mutex_unlock(&pool->lock);
     roan_outcome_finish(client, &outcome);
+    roan_handle_leave(client);
     return *ret_link != NULL ? ROAN_OK : ret_failure->code;
 }
 
