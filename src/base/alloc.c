@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,8 @@ struct roan_alloc_counter {
     const volatile uint64_t *_Atomic allocated; /* other threads read them while this one may be ending */
     const volatile uint64_t *_Atomic freed;
     const _Atomic int64_t *_Atomic idle;
+    _Atomic bool is_reading; /* its thread adds up what all have */
+    bool is_free;            /* its thread has ended; for the next one. counters_lock */
     roan_alloc_counter *next;
 };
 
@@ -51,19 +54,44 @@ static __thread roan_alloc_counter *my_counter;
 static pthread_key_t counter_key;
 static pthread_once_t counter_once = PTHREAD_ONCE_INIT;
 
-/* A thread ends: its balance moves to the common pot and its counter stays in the list, pointing at zeroes. */
 static const volatile uint64_t always_zero;
 static const _Atomic int64_t never_idle;
+
+/* Who adds up follows pointers into the memory of other threads; one that ends waits for those who may be doing that. */
+static roan_alloc_counter *begin_reading(void)
+{
+    roan_alloc_counter *mine = roan_alloc_counter_of_thread();
+    atomic_store(&mine->is_reading, true); /* seen before the pointers are read */
+    return mine;
+}
+
+static void end_reading(roan_alloc_counter *mine)
+{
+    atomic_store_explicit(&mine->is_reading, false, memory_order_release);
+}
+
+static void wait_for_readers(void)
+{
+    for (roan_alloc_counter *c = atomic_load(&counters); c != NULL; c = c->next)
+        while (atomic_load(&c->is_reading))
+            sched_yield();
+}
+
+/* A thread ends: its balance moves to the common pot. Its counter stays in the list, pointing at zeroes, until another
+ * thread takes it. */
 
 static void counter_ended(void *argument)
 {
     roan_alloc_counter *counter = argument;
+    my_counter = NULL;
     pthread_mutex_lock(&counters_lock);
     atomic_fetch_add(&ended_threads_bytes, (int64_t)(*counter->allocated - *counter->freed));
-    atomic_fetch_add(&ended_threads_idle, atomic_load(counter->idle));
+    atomic_fetch_add(&ended_threads_idle, atomic_exchange(&roan_alloc_idle_of_thread, 0));
     counter->allocated = &always_zero;
     counter->freed = &always_zero;
     counter->idle = &never_idle;
+    wait_for_readers();
+    counter->is_free = true;
     pthread_mutex_unlock(&counters_lock);
 }
 
@@ -88,31 +116,53 @@ static void find_totals(roan_alloc_counter *counter)
 #endif
 }
 
+/* One that an ended thread left, or NULL. */
+static roan_alloc_counter *take_free_counter(void)
+{
+    pthread_mutex_lock(&counters_lock);
+    roan_alloc_counter *counter = atomic_load_explicit(&counters, memory_order_relaxed);
+    while (counter != NULL && !counter->is_free)
+        counter = counter->next;
+    if (counter != NULL)
+        counter->is_free = false;
+    pthread_mutex_unlock(&counters_lock);
+    return counter;
+}
+
+static roan_alloc_counter *add_counter(void)
+{
+    roan_alloc_counter *counter = malloc(sizeof *counter);
+    if (counter == NULL)
+        out_of_memory(sizeof *counter);
+    *counter = (roan_alloc_counter){.allocated = &always_zero, .freed = &always_zero, .idle = &never_idle};
+    pthread_mutex_lock(&counters_lock);
+    counter->next = atomic_load_explicit(&counters, memory_order_relaxed);
+    atomic_store_explicit(&counters, counter, memory_order_release);
+    pthread_mutex_unlock(&counters_lock);
+    return counter;
+}
+
 roan_alloc_counter *roan_alloc_counter_of_thread(void)
 {
     if (my_counter != NULL)
         return my_counter;
     pthread_once(&counter_once, make_counter_key);
-    roan_alloc_counter *counter = malloc(sizeof *counter);
+    roan_alloc_counter *counter = take_free_counter();
     if (counter == NULL)
-        out_of_memory(sizeof *counter);
-    memset(counter, 0, sizeof *counter);
-    atomic_init(&counter->idle, &roan_alloc_idle_of_thread);
+        counter = add_counter();
     find_totals(counter);
-    pthread_mutex_lock(&counters_lock);
-    counter->next = atomic_load_explicit(&counters, memory_order_relaxed);
-    atomic_store_explicit(&counters, counter, memory_order_release);
-    pthread_mutex_unlock(&counters_lock);
+    atomic_store(&counter->idle, &roan_alloc_idle_of_thread);
     pthread_setspecific(counter_key, counter);
     return my_counter = counter;
 }
 
 size_t roan_alloc_idle_bytes(void)
 {
-    roan_alloc_counter_of_thread();
+    roan_alloc_counter *mine = begin_reading();
     int64_t idle = atomic_load_explicit(&ended_threads_idle, memory_order_relaxed);
     for (roan_alloc_counter *c = atomic_load_explicit(&counters, memory_order_acquire); c != NULL; c = c->next)
         idle += atomic_load_explicit(c->idle, memory_order_relaxed);
+    end_reading(mine);
     return idle > 0 ? (size_t)idle : 0;
 }
 
@@ -120,11 +170,12 @@ size_t roan_alloc_idle_bytes(void)
 
 size_t roan_alloc_used_bytes(void)
 {
-    roan_alloc_counter_of_thread();
+    roan_alloc_counter *mine = begin_reading();
     int64_t used = atomic_load_explicit(&ended_threads_bytes, memory_order_relaxed) -
                    atomic_load_explicit(&ended_threads_idle, memory_order_relaxed);
     for (roan_alloc_counter *c = atomic_load_explicit(&counters, memory_order_acquire); c != NULL; c = c->next)
         used += (int64_t)(*c->allocated - *c->freed) - atomic_load_explicit(c->idle, memory_order_relaxed);
+    end_reading(mine);
     return used > 0 ? (size_t)used : 0;
 }
 
