@@ -47,7 +47,7 @@ struct roan_worker {
     size_t item_at;           /* the item that runs */
     roan_batch_item items[ROAN_BATCH_MAX];
     roan_slice words[ROAN_BATCH_WORDS];
-    int64_t next_cron_us;
+    int64_t next_cron_us; /* monotonic: the wall clock may be set back */
     _Atomic size_t client_bytes; /* of its connections, kept while maxmemory-clients is set; see client_memory.h */
 };
 

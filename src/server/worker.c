@@ -269,6 +269,12 @@ void roan_worker_continue_ready(roan_worker *worker)
     roan_worker_run_batch(worker);
 }
 
+/* When the last command ended, on a clock that nobody sets. */
+static int64_t monotonic_us(const roan_lane *lane)
+{
+    return roan_clock_ticks_to_us(lane->engine->clock, lane->ticks);
+}
+
 /* Microseconds the loop may sleep. */
 static int64_t sleep_us(roan_worker *worker)
 {
@@ -276,8 +282,9 @@ static int64_t sleep_us(roan_worker *worker)
     if (worker->ready != NULL || worker->dirty != NULL || roan_lane_has_mail(lane) ||
         (lane->held_count > 0 && lane->stripe_freed != 0))
         return 0;
-    int64_t until_cron = worker->next_cron_us - lane->now_us;
-    int64_t timeout = ROAN_MAX(ROAN_MIN(until_cron, lane->next_work_us - lane->now_us), 0);
+    int64_t until_cron = worker->next_cron_us - monotonic_us(lane);
+    int64_t until_work = lane->next_work_us == INT64_MAX ? INT64_MAX : lane->next_work_us - lane->now_us;
+    int64_t timeout = ROAN_MAX(ROAN_MIN(until_cron, until_work), 0);
     if (lane->timer_count > 0)
         timeout = ROAN_MIN(timeout, ROAN_MAX(lane->timers[0]->deadline_us - lane->now_us, 0));
     if (lane->is_paused)
@@ -293,11 +300,12 @@ static uint64_t ns_since(const roan_lane *lane, uint64_t ticks)
 static void run_cron(roan_worker *worker)
 {
     roan_lane *lane = worker->lane;
-    if (lane->now_us < worker->next_cron_us)
+    int64_t now_us = monotonic_us(lane);
+    if (now_us < worker->next_cron_us)
         return;
     int64_t hz = lane->engine->config.hz > 0 ? lane->engine->config.hz : 10;
     uint64_t start = roan_clock_ticks(lane->engine->clock);
-    worker->next_cron_us = lane->now_us + 1000000 / hz;
+    worker->next_cron_us = now_us + 1000000 / hz;
     roan_lane_cron(lane);
     roan_worker_sweep(worker);
     lane->stats->cron_ns += ns_since(lane, start);
