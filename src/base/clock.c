@@ -69,12 +69,16 @@ void roan_clock_init(roan_clock *clock)
 {
     clock->is_virtual = false;
     atomic_init(&clock->virtual_us, 0);
+    atomic_init(&clock->stopped_us, ROAN_CLOCK_RUNS);
+    atomic_init(&clock->shift_us, 0);
 }
 
 void roan_clock_init_virtual(roan_clock *clock, int64_t wall_us)
 {
     clock->is_virtual = true;
     atomic_init(&clock->virtual_us, wall_us);
+    atomic_init(&clock->stopped_us, ROAN_CLOCK_RUNS);
+    atomic_init(&clock->shift_us, 0);
 }
 
 void roan_clock_advance(roan_clock *clock, int64_t delta_us)
@@ -83,13 +87,46 @@ void roan_clock_advance(roan_clock *clock, int64_t delta_us)
     atomic_fetch_add(&clock->virtual_us, delta_us);
 }
 
+static int64_t system_wall_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 int64_t roan_clock_wall_us(const roan_clock *clock)
 {
     if (ROAN_UNLIKELY(clock->is_virtual))
         return atomic_load_explicit(&clock->virtual_us, memory_order_relaxed);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    int64_t stopped_us = atomic_load_explicit(&clock->stopped_us, memory_order_acquire);
+    if (ROAN_UNLIKELY(stopped_us != ROAN_CLOCK_RUNS))
+        return stopped_us;
+    return system_wall_us() + atomic_load_explicit(&clock->shift_us, memory_order_relaxed);
+}
+
+void roan_clock_set_wall(roan_clock *clock, int64_t wall_us)
+{
+    ROAN_ASSERT(!clock->is_virtual && wall_us != ROAN_CLOCK_RUNS);
+    if (atomic_load(&clock->stopped_us) != ROAN_CLOCK_RUNS)
+        atomic_store(&clock->stopped_us, wall_us);
+    else
+        atomic_store(&clock->shift_us, wall_us - system_wall_us());
+}
+
+void roan_clock_stop_wall(roan_clock *clock)
+{
+    ROAN_ASSERT(!clock->is_virtual);
+    atomic_store(&clock->stopped_us, roan_clock_wall_us(clock));
+}
+
+void roan_clock_run_wall(roan_clock *clock)
+{
+    int64_t stopped_us = atomic_load(&clock->stopped_us);
+    ROAN_ASSERT(!clock->is_virtual);
+    if (stopped_us == ROAN_CLOCK_RUNS)
+        return;
+    atomic_store(&clock->shift_us, stopped_us - system_wall_us());
+    atomic_store(&clock->stopped_us, ROAN_CLOCK_RUNS);
 }
 
 uint64_t roan_clock_ticks_real(void)
