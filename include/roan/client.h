@@ -172,12 +172,12 @@ typedef struct roan_options {
  * or with roan_ready(). URIs:
  *     redis://[user[:password]@][host][:port][/database][?option=value&...]     valkey://  roan://  alike
  *     unix://[user[:password]@]/path[?option=value&...]                         redis+unix://  valkey+unix://  alike
- *     embedded://[name][/database][?option=value&...]                           a server inside this process
+ *     embedded://[name][/database][?option=value&...]                           a server inside this process (roan/embedded.h)
  * The host is localhost and the port 6379 when left out; an IPv6 host is written in brackets. User, password, socket
  * path and the query are percent-encoded; `db` is `database`. Unknown options, options given twice, and whatever else
  * is not in this grammar are refused. rediss:// fails with ROAN_E_UNSUPPORTED: TLS is not built in yet; so do
  * redis+cluster:// and redis+sentinel://. Fails with ROAN_E_CONFIG (the text names the part, never a value),
- * UNSUPPORTED or NOMEM. */
+ * NO_ENTRY (no server of that name runs in this process), UNSUPPORTED or NOMEM. */
 ROAN_API roan_status roan_open(roan **ret_client, const char *uri, const roan_options *options, roan_error *reterr)
     ROAN_MUST_CHECK;
 

@@ -90,6 +90,31 @@ struct roan_transport {
  * more, for a precise timer; longer ones may be late by the kernel's tick. */
 ROAN_API const roan_transport *roan_socket_transport(void);
 
+/* ---- connected descriptors --------------------------------------------------------------------------------------- */
+
+/* Somebody who brings connected stream sockets: a server inside this process, a tunnel, a socket that was handed over. */
+typedef struct roan_descriptor_source {
+    void *state;
+    /* A connected stream socket in blocking mode, which then belongs to the caller. Must not block. Any thread, several
+     * at once. Fails with *reterr filled in (CONNECT, with os_errno where there is one). */
+    roan_status (*connect)(void *state, const roan_endpoint *endpoint, int *ret_fd, roan_error *reterr);
+} roan_descriptor_source;
+
+/* Fills in a transport that asks `source` for its connections and is otherwise the one of sockets. `source` is borrowed
+ * for as long as a handle uses the transport. */
+ROAN_API void roan_descriptor_transport(const roan_descriptor_source *source, roan_transport *ret_transport);
+
+/* Makes `source` what embedded://name leads to in this process. The name: at most 64 letters, digits and . _ -, or ""
+ * for embedded:// alone. Handles ask by name for every connection, so that they survive the source: when it has been
+ * unregistered they cannot connect, and when one of that name comes again, they can. Fails with ROAN_E_INVALID (not such a
+ * name), ROAN_E_USAGE (the name is taken) or NOMEM. */
+ROAN_API roan_status roan_descriptor_source_register(const char *name, const roan_descriptor_source *source,
+                                                     roan_error *reterr) ROAN_MUST_CHECK;
+
+/* Forgets it; one that is not registered is no matter. When this returns, its connect() is not running for a name and will
+ * not be called for one again. Not from inside of connect(). */
+ROAN_API void roan_descriptor_source_unregister(const roan_descriptor_source *source);
+
 #ifdef __cplusplus
 }
 #endif

@@ -131,8 +131,9 @@ roan_status roan_open(roan **ret_client, const char *uri, const roan_options *op
     }
     client->transport = client->settings->options.transport;
     if (client->transport == NULL)
-        client->transport = roan_transport_of(client->settings, reterr);
-    status = client->transport == NULL ? ROAN_E_UNSUPPORTED : roan_background_init(client, reterr);
+        status = roan_transport_of(client->settings, &client->transport, reterr);
+    if (status == ROAN_OK)
+        status = roan_background_init(client, reterr);
     if (status != ROAN_OK) {
         free_handle(client);
         return status;

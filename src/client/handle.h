@@ -44,8 +44,8 @@ static inline int64_t roan_now_us(const roan *client)
     return client->transport->now_us(client->transport->state);
 }
 
-/* The built-in transport for this address, or NULL with a reason. */
-const roan_transport *roan_transport_of(const roan_settings *settings, roan_error *reterr);
+/* The built-in transport for this address. */
+roan_status roan_transport_of(const roan_settings *settings, const roan_transport **ret_transport, roan_error *reterr);
 
 /* Fork: has the process been forked since the handle was made or used? Makes the handle usable in the child. */
 void roan_handle_revive(roan *client);

@@ -1,6 +1,7 @@
-/* client/socket_transport.c: TCP and Unix sockets under a handle.
+/* client/socket_transport.c: TCP and Unix sockets under a handle, and sockets that somebody else has connected.
  *
  *     open -> race (race.c) -> a connected socket, in blocking mode -> close
+ *     open -> connect() of a roan_descriptor_source -------^
  *
  * The socket blocks because of the commonest case: one caller, one command, one reply. It shall cost two system calls:
  * a send, and a receive that sleeps in the kernel until the reply is there. Everything that must not block says so per
@@ -78,18 +79,44 @@ static uint64_t socket_random(void *state)
 
 /* --- opening ------------------------------------------------------------------------------------------------------ */
 
-static roan_status socket_open(void *state, const roan_endpoint *endpoint, roan_stream **ret_stream,
-                               roan_error *reterr)
+/* All streams are the socket transport's, whoever connected them: that one is always there. */
+static socket_stream *create_stream(roan_error *reterr)
 {
-    (void)state;
     socket_stream *s = roan_try_alloc(sizeof *s);
-    if (s == NULL)
-        return roan_error_set(reterr, ROAN_E_NOMEM, "out of memory");
+    if (s == NULL) {
+        ROAN_IGNORE(roan_error_set(reterr, ROAN_E_NOMEM, "out of memory")); /* told by NULL */
+        return NULL;
+    }
     memset(s, 0, sizeof *s);
     s->stream.transport = roan_socket_transport();
     s->fd = -1;
     atomic_init(&s->is_interrupted, false);
+    return s;
+}
+
+static roan_status socket_open(void *state, const roan_endpoint *endpoint, roan_stream **ret_stream,
+                               roan_error *reterr)
+{
+    (void)state;
+    socket_stream *s = create_stream(reterr);
+    if (s == NULL)
+        return ROAN_E_NOMEM;
     roan_status status = roan_race_start(endpoint, &s->race, reterr);
+    if (status == ROAN_OK)
+        *ret_stream = &s->stream;
+    else
+        roan_free(s, sizeof *s);
+    return status;
+}
+
+static roan_status descriptor_open(void *state, const roan_endpoint *endpoint, roan_stream **ret_stream,
+                                   roan_error *reterr)
+{
+    const roan_descriptor_source *source = state;
+    socket_stream *s = create_stream(reterr);
+    if (s == NULL)
+        return ROAN_E_NOMEM;
+    roan_status status = source->connect(source->state, endpoint, &s->fd, reterr);
     if (status == ROAN_OK)
         *ret_stream = &s->stream;
     else
@@ -336,4 +363,11 @@ const roan_transport *roan_socket_transport(void)
         .close = socket_close,
     };
     return &transport;
+}
+
+void roan_descriptor_transport(const roan_descriptor_source *source, roan_transport *ret_transport)
+{
+    *ret_transport = *roan_socket_transport();
+    ret_transport->state = (void *)(uintptr_t)source; /* only read */
+    ret_transport->open = descriptor_open;
 }

@@ -23,6 +23,8 @@
 #include "engine/entry.h"
 #include "types/context.h"
 
+#include <locale.h>
+
 struct roan_host_info; /* engine/info.h */
 struct roan_stats;     /* engine/stats.h */
 
@@ -145,6 +147,7 @@ struct roan_engine {
     void *effect_context;
     _Atomic uint64_t next_session_id;
     _Atomic uint64_t dirty;   /* changes since the last save */
+    locale_t collation;       /* of SORT ALPHA, the host's; 0: by bytes. Changed with the gate shut */
     _Atomic uint32_t monitor_count;
     _Atomic uint64_t waiting_links; /* places in queues of commands that wait for keys */
     roan_table_context waiter_context; /* of the tables of those queues */

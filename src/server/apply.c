@@ -39,10 +39,15 @@ static roan_status raise_file_limit(int64_t clients, roan_error *reterr)
                           (long long)limit.rlim_cur - FILES_RESERVED);
 }
 
+/* Not of a server inside another program: what concerns the process is that program's. */
+static bool owns_process(const roan_server *server)
+{
+    return server->process != NULL;
+}
+
 static roan_status apply_maxclients(void *context, roan_config *config, roan_error *reterr)
 {
-    (void)context;
-    return raise_file_limit(config->maxclients, reterr);
+    return owns_process(context) ? raise_file_limit(config->maxclients, reterr) : ROAN_OK;
 }
 
 static roan_status apply_log(void *context, roan_config *config, roan_error *reterr)
@@ -50,15 +55,17 @@ static roan_status apply_log(void *context, roan_config *config, roan_error *ret
     (void)reterr;
     roan_server *server = context;
     roan_log_configure(&server->log, config);
-    if (server->process != NULL)
+    if (owns_process(server))
         roan_crash_watch(server->log.path, config->crash_log_enabled);
     return ROAN_OK;
 }
 
 static roan_status apply_dir(void *context, roan_config *config, roan_error *reterr)
 {
-    (void)context;
     char path[PATH_MAX];
+    if (!owns_process(context))
+        return roan_error_set(reterr, ROAN_E_SYSTEM,
+                              "the server runs inside another program, whose working directory it leaves alone");
     if (chdir(config->dir) != 0 || getcwd(path, sizeof path) == NULL)
         return roan_error_set(reterr, ROAN_E_SYSTEM, "%s", strerror(errno));
     roan_config_set_string(&config->dir, roan_slice_from_text(path));
@@ -67,9 +74,13 @@ static roan_status apply_dir(void *context, roan_config *config, roan_error *ret
 
 static roan_status apply_locale(void *context, roan_config *config, roan_error *reterr)
 {
-    (void)context;
-    if (setlocale(LC_COLLATE, config->locale_collate) == NULL)
+    roan_engine *engine = ((roan_server *)context)->engine;
+    locale_t collation = newlocale(LC_COLLATE_MASK, config->locale_collate, (locale_t)0);
+    if (collation == (locale_t)0)
         return roan_error_set(reterr, ROAN_E_CONFIG, "Invalid locale name");
+    if (engine->collation != (locale_t)0)
+        freelocale(engine->collation);
+    engine->collation = collation;
     return ROAN_OK;
 }
 
@@ -111,7 +122,7 @@ static roan_status apply_maxmemory(void *context, roan_config *config, roan_erro
 
 static void show_title(roan_server *server, const roan_config *config)
 {
-    if (server->process != NULL)
+    if (owns_process(server))
         roan_process_show_title(server->process, config, server->config_path);
 }
 
@@ -125,7 +136,7 @@ static roan_status apply_title(void *context, roan_config *config, roan_error *r
 static roan_status apply_oom_score(void *context, roan_config *config, roan_error *reterr)
 {
     roan_server *server = context;
-    return server->process == NULL ? ROAN_OK : roan_process_set_oom_score(server->process, config, reterr);
+    return owns_process(server) ? roan_process_set_oom_score(server->process, config, reterr) : ROAN_OK;
 }
 
 /* ---- listeners ---- */
@@ -146,6 +157,8 @@ static void deliver_sync(roan_mail *mail, void *receiver)
 static roan_status apply_listen(void *context, roan_config *config, roan_error *reterr)
 {
     roan_server *server = context;
+    if (!owns_process(server) && config->port != 0)
+        return roan_error_set(reterr, ROAN_E_SYSTEM, "the server runs inside another program and does not listen");
     roan_status status = roan_listeners_change(&server->listeners, config, false, reterr);
     if (status != ROAN_OK)
         return status;
@@ -205,9 +218,10 @@ void roan_server_apply_at_start(roan_server *server)
 {
     roan_config *config = &server->engine->config;
     roan_error error;
-    limit_clients(server, config);
-    if (server->process != NULL)
+    if (owns_process(server)) {
+        limit_clients(server, config);
         prepare_process(server, config);
+    }
     if (apply_locale(server, config, &error) != ROAN_OK)
         roan_log_write(&server->log, ROAN_LOG_WARNING, "locale-collate '%s': %s", config->locale_collate, error.text);
 }

@@ -44,7 +44,7 @@ static bool is_loopback_address(const struct sockaddr_storage *address)
 
 static void say_and_close(int fd, const char *text)
 {
-    ROAN_IGNORE(write(fd, text, strlen(text))); /* the peer may be gone already */
+    ROAN_IGNORE(send(fd, text, strlen(text), MSG_NOSIGNAL)); /* the peer may be gone already */
     close(fd);
 }
 

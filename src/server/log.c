@@ -64,6 +64,14 @@ void roan_log_done(roan_log *log)
     roan_text_free(log->syslog_ident);
 }
 
+void roan_log_divert(roan_log *log, void (*sink)(void *context, int level, const char *text), void *context)
+{
+    pthread_mutex_lock(&log->lock);
+    log->sink = sink;
+    log->sink_context = context;
+    pthread_mutex_unlock(&log->lock);
+}
+
 void roan_log_configure(roan_log *log, const roan_config *config)
 {
     pthread_mutex_lock(&log->lock);
@@ -168,8 +176,12 @@ void roan_log_write(roan_log *log, int level, const char *format, ...)
     clock_gettime(CLOCK_REALTIME, &now);
     pthread_mutex_lock(&log->lock);
     if (level >= log->level && level < ROAN_LOG_NOTHING) {
-        roan_log_format(log, level, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000, text, &line);
-        write_line(log, &line);
+        if (log->sink != NULL) {
+            log->sink(log->sink_context, level, text);
+        } else {
+            roan_log_format(log, level, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000, text, &line);
+            write_line(log, &line);
+        }
         if (log->syslog_ident != NULL)
             syslog(levels[level].priority, "%s", text);
     }

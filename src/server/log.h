@@ -19,11 +19,16 @@ typedef struct roan_log {
     char *path;             /* absolute; "": standard output */
     int level, format, timestamp_format;
     char *syslog_ident;     /* NULL: not to the system's log */
+    void (*sink)(void *context, int level, const char *text); /* NULL: a file or standard output */
+    void *sink_context;
 } roan_log;
 
 /* Takes file, level, forms and the system's log from the configuration. One log per process may use the system's. */
 void roan_log_init(roan_log *log, const roan_config *config);
 void roan_log_done(roan_log *log);
+
+/* Lines go to `sink` from now on, as bare texts and one at a time, instead of to a file or standard output. */
+void roan_log_divert(roan_log *log, void (*sink)(void *context, int level, const char *text), void *context);
 
 /* Level and forms while the server runs. Any thread. */
 void roan_log_configure(roan_log *log, const roan_config *config);

@@ -89,11 +89,12 @@ static void log_ready(roan_server *server)
 
 static roan_status start(roan_startup *startup, roan_process *process, roan_server **ret_server, roan_error *reterr)
 {
-    roan_status status = roan_server_create(&startup->config, startup->config_path, ret_server, reterr);
+    roan_server_options options = {
+        .config = &startup->config, .config_path = startup->config_path, .process = process};
+    roan_status status = roan_server_create(&options, ret_server, reterr);
     if (status != ROAN_OK)
         return status;
     roan_server *server = *ret_server;
-    server->process = process;
     log_start(server, startup);
     roan_server_apply_at_start(server);
     status = roan_users_load_at_start(server->engine, reterr);

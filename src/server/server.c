@@ -11,6 +11,7 @@
 #include "server/overrun.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -68,20 +69,24 @@ static void find_executable(roan_server *server)
     server->executable[bytes < 0 ? 0 : bytes] = '\0';
 }
 
-roan_status roan_server_create(const roan_config *config, const char *config_path, roan_server **ret_server,
-                               roan_error *reterr)
+roan_status roan_server_create(const roan_server_options *options, roan_server **ret_server, roan_error *reterr)
 {
+    const roan_config *config = options->config;
     if (config->threads > ROAN_LANES_MAX)
         return roan_error_set(reterr, ROAN_E_CONFIG, "threads %lld: at most %d", (long long)config->threads,
                               ROAN_LANES_MAX);
     roan_server *server = roan_alloc_zero(sizeof *server);
-    snprintf(server->config_path, sizeof server->config_path, "%s", config_path);
+    server->process = options->process;
+    if (options->config_path != NULL)
+        snprintf(server->config_path, sizeof server->config_path, "%s", options->config_path);
     find_executable(server);
     roan_server_init_hooks(server);
     roan_log_init(&server->log, config);
     server->reaper = roan_reaper_create();
-    roan_engine_options options = {
+    roan_engine_options engine_options = {
         .lanes = (unsigned)config->threads,
+        .clock = options->clock,
+        .seed = options->seed,
         .config = config,
         .host = {.context = server,
                  .shutdown = host_shutdown,
@@ -95,7 +100,7 @@ roan_status roan_server_create(const roan_config *config, const char *config_pat
                  .wake = host_wake,
                  .serve_others = host_serve_others},
     };
-    server->engine = roan_engine_create(&options);
+    server->engine = roan_engine_create(&engine_options);
     server->worker_count = server->engine->lane_count;
     server->workers = roan_alloc_aligned(ROAN_CACHE_LINE, server->worker_count * sizeof *server->workers);
     for (unsigned i = 0; i < server->worker_count; i++)
@@ -112,8 +117,11 @@ roan_server *roan_server_free(roan_server *server)
         roan_worker_done(&server->workers[i]);
     roan_listeners_done(&server->listeners);
     roan_reaper_free(server->reaper); /* its tables belong to the engine's context */
+    locale_t collation = server->engine->collation;
     roan_engine_free(server->engine);
     roan_free(server->workers, server->worker_count * sizeof *server->workers);
+    if (collation != (locale_t)0)
+        freelocale(collation);
     roan_log_done(&server->log);
     roan_free(server, sizeof *server);
     return NULL;
@@ -128,6 +136,29 @@ roan_status roan_server_listen(roan_server *server, roan_error *reterr)
         return roan_error_set(reterr, ROAN_E_CONFIG, "nowhere to listen: this machine has no address of 'bind %s'",
                               server->engine->config.bind);
     return status;
+}
+
+typedef struct adopt_mail {
+    roan_mail mail;
+    int fd;
+} adopt_mail;
+
+static void deliver_adopted(roan_mail *mail, void *receiver)
+{
+    roan_worker *worker = ((roan_lane *)receiver)->host_lane;
+    int fd = ((adopt_mail *)mail)->fd;
+    roan_free(mail, sizeof(adopt_mail));
+    if (worker->net != NULL)
+        roan_worker_accept(worker, fd);
+    else /* the server has ended */
+        close(fd);
+}
+
+void roan_server_adopt(roan_server *server, int fd)
+{
+    adopt_mail *message = roan_alloc(sizeof *message);
+    *message = (adopt_mail){.mail.deliver = deliver_adopted, .fd = fd};
+    roan_lane_send(&server->engine->lanes[0], &message->mail);
 }
 
 void roan_server_stop(roan_server *server, int exit_code)

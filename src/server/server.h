@@ -42,6 +42,7 @@ struct roan_worker {
     roan_connection *continuing; /* those of them whose turn it is in this round */
     const roan_net_event *events; /* of the round; those from event_at on are still to be handled */
     unsigned event_at, event_count;
+    struct roan_visit *visits; /* of its thread, for the end of the round; server/visit.h */
     struct roan_overrun *overrun; /* while a script has overrun, server/overrun.h; NULL before the first time */
     size_t item_count, word_count;
     size_t item_at;           /* the item that runs */
@@ -58,7 +59,7 @@ struct roan_server {
     roan_worker *workers;
     unsigned next_worker;      /* round robin; worker 0 only */
     roan_listeners listeners;
-    roan_process *process;     /* borrowed; NULL: the process is not this server's to change */
+    roan_process *process;     /* borrowed; NULL: the process belongs to another program (roan/embedded.h) */
     roan_config_hooks hooks;
     _Atomic uint32_t connection_count;
     _Atomic int stopping;      /* 0: no; else exit code + 1 */
@@ -68,8 +69,18 @@ struct roan_server {
     char executable[4096];
 };
 
-/* A server with a copy of the configuration, not listening yet. config_path may be "". */
-roan_status roan_server_create(const roan_config *config, const char *config_path, roan_server **ret_server,
+typedef struct roan_server_options {
+    const roan_config *config; /* copied */
+    const char *config_path;   /* NULL: none */
+    /* Borrowed. NULL: the process is another program's. Its title, limits, folder, signal handlers and locale stay as
+     * they are, and nothing is listened on. */
+    roan_process *process;
+    roan_clock *clock;         /* borrowed; NULL: the real one */
+    uint64_t seed;             /* of everything random; 0: from the operating system */
+} roan_server_options;
+
+/* A server that does not listen yet. */
+roan_status roan_server_create(const roan_server_options *options, roan_server **ret_server,
                                roan_error *reterr) ROAN_MUST_CHECK;
 roan_server *roan_server_free(roan_server *server);
 
@@ -82,10 +93,15 @@ roan_status roan_server_start(roan_server *server, roan_error *reterr) ROAN_MUST
 /* Serves until it is stopped; returns the exit code. Worker 0 is the calling thread, which has called start. */
 int roan_server_run(roan_server *server);
 
+/* Any thread, while the server runs: the descriptor is a new client's, as if it had been accepted. It is closed when there
+ * are too many clients, or when the server ends. */
+void roan_server_adopt(roan_server *server, int fd);
+
 /* Any thread, any signal handler. */
 void roan_server_stop(roan_server *server, int exit_code);
 
-/* worker.c */
+/* worker.c. Closes the descriptor when there are too many clients; of worker 0. */
+void roan_worker_accept(roan_worker *worker, int fd);
 void roan_worker_init(roan_worker *worker, roan_server *server, unsigned index);
 void roan_worker_done(roan_worker *worker);
 roan_status roan_worker_open_net(roan_worker *worker, roan_error *reterr) ROAN_MUST_CHECK;

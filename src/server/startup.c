@@ -453,6 +453,71 @@ bool roan_startup_read(roan_startup *startup, int argc, char *const *argv, char 
     return false;
 }
 
+/* --- inside another program --------------------------------------------------------------------------------------- */
+
+/* What an embedded server cannot have, with the value that asks for nothing. */
+static const struct {
+    const char *name, *harmless, *why;
+} process_options[] = {
+    {"port", "0", "it does not listen"},
+    {"unixsocket", "", "it does not listen"},
+    {"dir", ".", "the working directory is the program's"},
+    {"daemonize", "no", "the process is the program's"},
+    {"supervised", "no", "the process is the program's"},
+    {"pidfile", "", "the process is the program's"},
+    {"syslog-enabled", "no", "the system's log is the program's"},
+};
+
+static roan_status check_option_inside(roan_config_loader *loader, const roan_option *option, roan_error *reterr)
+{
+    roan_status status = ROAN_OK;
+    for (size_t i = 0; i < ROAN_COUNT_OF(process_options) && status == ROAN_OK; i++) {
+        if (strcmp(option->name, process_options[i].name) != 0)
+            continue;
+        roan_buffer value = {0};
+        roan_option_format(loader->config, option, &value);
+        if (!roan_slice_equal(roan_buffer_slice(&value), roan_slice_from_text(process_options[i].harmless)))
+            status = roan_error_set(reterr, ROAN_E_CONFIG, "'%s' is not for an embedded server: %s", option->name,
+                                    process_options[i].why);
+        roan_buffer_done(&value);
+    }
+    return status;
+}
+
+static roan_status load_defaults(roan_config *config, const char *const *defaults, size_t default_count,
+                                 roan_error *reterr)
+{
+    roan_status status = ROAN_OK;
+    for (size_t i = 0; i + 1 < default_count && status == ROAN_OK; i += 2) {
+        roan_slice value = roan_slice_from_text(defaults[i + 1]);
+        status = roan_config_set_text(config, roan_slice_from_text(defaults[i]), 1, &value, reterr);
+    }
+    return status;
+}
+
+roan_status roan_startup_read_inside(roan_startup *startup, const char *const *defaults, size_t default_count,
+                                     const char *text, char *const *flags, int flag_count, roan_error *reterr)
+{
+    command_line line = {.flags = flags, .flag_count = flag_count};
+    roan_config_loader loader = {.config = &startup->config,
+                                 .context = startup,
+                                 .include = load_include,
+                                 .on_set = check_option_inside};
+    *startup = (roan_startup){.config_path = roan_text_dup("")};
+    roan_config_init(&startup->config);
+    startup->config.port = 0;
+    roan_status status = load_defaults(&startup->config, defaults, default_count, reterr);
+    if (status == ROAN_OK && text != NULL)
+        status = roan_config_load(&loader, "configuration", roan_slice_from_text(text), reterr);
+    if (status == ROAN_OK)
+        status = load_flags(&line, &loader, reterr);
+    if (status == ROAN_OK && startup->config.logfile[0] != '\0' && !can_append(startup->config.logfile))
+        status = roan_error_set_errno(reterr, errno, "'logfile %s'", startup->config.logfile);
+    if (status == ROAN_OK)
+        roan_config_remarks(&startup->config, keep_remark, startup);
+    return status;
+}
+
 void roan_startup_done(roan_startup *startup)
 {
     roan_config_done(&startup->config);

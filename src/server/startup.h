@@ -22,5 +22,12 @@ bool roan_startup_read(roan_startup *startup, int argc, char *const *argv, char 
                        FILE *err, int *ret_exit_code) ROAN_MUST_CHECK;
 void roan_startup_done(roan_startup *startup);
 
+/* For a server inside another program: `defaults` (name, value, name, value ...), then the text of a configuration file,
+ * then flags as on a command line, each stronger than what is before it. No environment, no working directory, and what
+ * would need the whole process is refused. Always pair with roan_startup_done. */
+roan_status roan_startup_read_inside(roan_startup *startup, const char *const *defaults, size_t default_count,
+                                     const char *text, char *const *flags, int flag_count,
+                                     roan_error *reterr) ROAN_MUST_CHECK;
+
 /* The remark after `previous` (NULL: the first one); NULL after the last. */
 const char *roan_startup_remark(const roan_startup *startup, const char *previous);

@@ -15,11 +15,13 @@
 #include "server/crash.h"
 #include "server/housekeeping.h"
 #include "server/overrun.h"
+#include "server/visit.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define EVENTS_MAX 512
@@ -59,6 +61,7 @@ void roan_worker_sync_listeners(roan_worker *worker)
 void roan_worker_done(roan_worker *worker)
 {
     roan_overrun_done(worker);
+    roan_worker_refuse_visits(worker);
     worker->net = roan_net_free(worker->net);
     for (roan_session *s = worker->lane->sessions, *next; s != NULL; s = next) { /* drain gave them up */
         next = s->next;
@@ -179,14 +182,14 @@ static void deliver_connection(roan_mail *mail, void *receiver)
     }
 }
 
-static void accept_connection(roan_worker *worker, int fd)
+void roan_worker_accept(roan_worker *worker, int fd)
 {
     roan_server *server = worker->server;
     if (atomic_fetch_add(&server->connection_count, 1) >= (uint32_t)server->engine->config.maxclients) {
         static const char text[] = "-ERR max number of clients reached\r\n";
         atomic_fetch_sub(&server->connection_count, 1);
         worker->lane->stats->rejected_connections++;
-        ROAN_IGNORE(write(fd, text, sizeof text - 1)); /* the peer may be gone already */
+        ROAN_IGNORE(send(fd, text, sizeof text - 1, MSG_NOSIGNAL)); /* the peer may be gone already */
         close(fd);
         return;
     }
@@ -207,7 +210,7 @@ void roan_worker_handle_event(roan_worker *worker, const roan_net_event *event)
     roan_connection *connection = event->socket == NULL ? NULL : event->socket->owner;
     switch (event->type) {
     case ROAN_NET_ACCEPTED:
-        accept_connection(worker, event->fd);
+        roan_worker_accept(worker, event->fd);
         break;
     case ROAN_NET_RECEIVED:
         roan_connection_received(connection, event->data, event->bytes);
@@ -337,6 +340,8 @@ static void run_round(roan_worker *worker, roan_net_event *events)
     run_cron(worker);
     if (ROAN_UNLIKELY(lane->next_work_us <= lane->now_us))
         roan_lane_work(lane);
+    if (ROAN_UNLIKELY(worker->visits != NULL))
+        roan_worker_receive_visits(worker);
     roan_broadcast_flush(lane);
     flush_dirty(worker);
     roan_stats_record_loop(lane->stats, ns_since(lane, start), commands_before);

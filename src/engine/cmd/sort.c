@@ -59,6 +59,7 @@ typedef struct sort_work {
     size_t count, capacity;
     roan_buffer texts; /* each is followed by a NUL */
     roan_buffer name;  /* of the key that is looked up */
+    locale_t collation; /* 0: by bytes */
     bool has_bad_score;
 } sort_work;
 
@@ -369,7 +370,8 @@ static int compare_texts(const void *left, const void *right, void *context)
     if (a->text.at == NO_TEXT || b->text.at == NO_TEXT)
         order = (a->text.at != NO_TEXT) - (b->text.at != NO_TEXT);
     else if (work->options.store_index == 0)
-        order = strcoll(texts + a->text.at, texts + b->text.at);
+        order = work->collation == (locale_t)0 ? strcmp(texts + a->text.at, texts + b->text.at)
+                                               : strcoll_l(texts + a->text.at, texts + b->text.at, work->collation);
     else
         order = compare_bytes(roan_slice_make(texts + a->text.at, a->text.bytes),
                               roan_slice_make(texts + b->text.at, b->text.bytes));
@@ -538,7 +540,7 @@ static void sort_elements(sort_work *work)
 
 static void sort(roan_call *call, bool may_store)
 {
-    sort_work work = {.call = call};
+    sort_work work = {.call = call, .collation = call->engine->collation};
     if (parse(call, may_store, &work.options))
         sort_elements(&work);
     roan_free(work.options.gets, work.options.get_capacity * sizeof *work.options.gets);
