@@ -110,6 +110,7 @@ struct roan_lane {
     size_t held_count;             /* sessions whose next request is held */
     bool is_paused;                /* some of them are held by CLIENT PAUSE */
     uint32_t expire_db, expire_stripe, expire_slot; /* where active expiry goes on */
+    int64_t expire_slack_ms;  /* not 0: it looks at what is due until then as well, so that it misses nothing */
     int64_t next_work_us;     /* when roan_lane_work wants to go on; INT64_MAX: nothing is left to do */
     struct roan_waiter_queue *ready_queues,
         *ready_queues_last;             /* of keys that the running call changed, engine/blocking.h */

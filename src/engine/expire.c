@@ -38,7 +38,7 @@ static bool expire_fields(roan_lane *lane, roan_db *db, roan_table *table, roan_
 static bool expire_batch(roan_lane *lane, roan_db *db, uint32_t stripe)
 {
     void *expired[BATCH_ENTRIES], *inside[BATCH_ENTRIES];
-    roan_due due = {.max = BATCH_ENTRIES, .taken = expired, .inside = inside};
+    roan_due due = {.max = BATCH_ENTRIES, .slack_ms = lane->expire_slack_ms, .taken = expired, .inside = inside};
     roan_table_take_expired(&db->tables[stripe], lane->now_ms, &lane->expire_slot, &due);
     for (size_t i = 0; i < due.taken_count; i++) {
         roan_keyspace_expire_entry(lane, db, &db->tables[stripe], expired[i]);
@@ -67,7 +67,8 @@ static bool expire_table(roan_lane *lane, roan_db *db, uint64_t start, int64_t b
             lane->expire_slot = 0; /* busy: the next round looks again */
             return true;
         }
-        more = roan_table_may_have_expired(&db->tables[stripe], lane->now_ms) && expire_batch(lane, db, stripe);
+        more = roan_table_may_have_expired(&db->tables[stripe], lane->now_ms + lane->expire_slack_ms) &&
+               expire_batch(lane, db, stripe);
         roan_blocking_serve(lane);
         roan_stripes_release(lane, &stripe, 1);
         if (is_over(lane, start, budget_us))

@@ -31,7 +31,7 @@
 #define VISIT_MS_MAX 10000
 #define CLOCK_US_MAX (INT64_C(253402300799) * 1000000) /* the end of the year 9999 */
 #define EXPIRY_SLICES_MAX 100000                       /* of a millisecond */
-#define THREAD_DEFAULT 1
+#define THREADS_DEFAULT 1
 
 struct roan_embedded {
     roan_server *server;
@@ -73,18 +73,17 @@ static roan_status take_options(const roan_embedded_options *given, roan_embedde
 static roan_status read_config(const roan_embedded_options *options, roan_startup *startup, roan_error *reterr)
 {
     char threads[16], databases[16], maxmemory[24];
-    const char *defaults[] = {"io", "epoll", "threads", threads, "databases", databases, "maxmemory", maxmemory};
-    size_t count = options->databases > 0 ? 8 : 4;
-    snprintf(threads, sizeof threads, "%d", options->threads > 0 ? options->threads : THREAD_DEFAULT);
-    snprintf(databases, sizeof databases, "%d", options->databases);
+    const char *defaults[] = {"io", "epoll", "threads", threads, "maxmemory", maxmemory, "databases", databases};
+    size_t count = ROAN_COUNT_OF(defaults) - (options->databases == 0 ? 2 : 0);
+    snprintf(threads, sizeof threads, "%d", options->threads > 0 ? options->threads : THREADS_DEFAULT);
     snprintf(maxmemory, sizeof maxmemory, "%llu", (unsigned long long)options->maxmemory);
-    if (options->databases == 0) {
-        defaults[4] = "maxmemory";
-        defaults[5] = maxmemory;
-        count = 6;
-    }
-    return roan_startup_read_inside(startup, defaults, count, options->config,
-                                    (char *const *)(uintptr_t)options->arguments, (int)options->argument_count, reterr);
+    snprintf(databases, sizeof databases, "%d", options->databases);
+    roan_status status = roan_startup_read_inside(startup, defaults, count, options->config,
+                                                  (char *const *)(uintptr_t)options->arguments,
+                                                  (int)options->argument_count, reterr);
+    if (status != ROAN_OK && reterr != NULL)
+        reterr->code = ROAN_E_CONFIG; /* whatever is wrong with it */
+    return status != ROAN_OK ? ROAN_E_CONFIG : ROAN_OK;
 }
 
 /* ---- log ---- */
@@ -118,7 +117,7 @@ static roan_status create_server(roan_embedded *embedded, const roan_embedded_op
     roan_server_apply_at_start(embedded->server);
     status = roan_users_load_at_start(embedded->server->engine, reterr);
     if (status == ROAN_OK)
-        embedded->reset = roan_reset_create(embedded->server->engine, options->seed);
+        embedded->reset = roan_reset_create(embedded->server->engine);
     return status;
 }
 
@@ -280,8 +279,10 @@ static bool catch_up(roan_worker *worker, void *argument)
     roan_lane_update_time_keeping_ticks(lane);
     ROAN_IGNORE(roan_lane_run_timers(lane)); /* the loop looks at them again */
     lane->next_work_us = lane->now_us;
+    lane->expire_slack_ms = ROAN_TABLE_TIME_UNIT_MS;
     for (unsigned i = 0; i < EXPIRY_SLICES_MAX && lane->next_work_us != INT64_MAX; i++)
         roan_lane_work(lane);
+    lane->expire_slack_ms = 0;
     return true;
 }
 

@@ -17,7 +17,8 @@
 struct roan_reset {
     roan_config config;
     roan_buffer users;
-    uint64_t seed;
+    unsigned random_count;
+    roan_random *randoms; /* by lane */
 };
 
 static const struct {
@@ -36,12 +37,15 @@ static const struct {
     {2, {"CONFIG", "RESETSTAT"}}, /* the last: those above are counted as well */
 };
 
-roan_reset *roan_reset_create(const roan_engine *engine, uint64_t seed)
+roan_reset *roan_reset_create(const roan_engine *engine)
 {
     roan_reset *reset = roan_alloc_zero(sizeof *reset);
     roan_config_copy(&reset->config, &engine->config);
     roan_acl_print(engine->acl, &reset->users);
-    reset->seed = seed;
+    reset->random_count = engine->lane_count;
+    reset->randoms = roan_alloc(engine->lane_count * sizeof *reset->randoms);
+    for (unsigned i = 0; i < engine->lane_count; i++)
+        reset->randoms[i] = engine->lanes[i].random;
     return reset;
 }
 
@@ -51,6 +55,7 @@ roan_reset *roan_reset_free(roan_reset *reset)
         return NULL;
     roan_config_done(&reset->config);
     roan_buffer_done(&reset->users);
+    roan_free(reset->randoms, reset->random_count * sizeof *reset->randoms);
     roan_free(reset, sizeof *reset);
     return NULL;
 }
@@ -149,8 +154,8 @@ bool roan_reset_run(const roan_reset *reset, roan_lane *lane)
     engine->active_expire_is_on = true;
     engine->cron_is_paused = false;
     run_commands(lane);
-    for (unsigned i = 0; i < engine->lane_count && reset->seed != 0; i++)
-        roan_random_seed(&engine->lanes[i].random, reset->seed + i);
+    for (unsigned i = 0; i < reset->random_count; i++)
+        engine->lanes[i].random = reset->randoms[i];
     roan_gate_open(lane);
     return true;
 }

@@ -5,8 +5,8 @@
 
 typedef struct roan_reset roan_reset;
 
-/* Remembers configuration and users. Before the engine runs. seed: of its random sources; 0: they stay as they are. */
-roan_reset *roan_reset_create(const roan_engine *engine, uint64_t seed);
+/* Remembers configuration, users and the state of the random sources. Before the engine runs. */
+roan_reset *roan_reset_create(const roan_engine *engine);
 roan_reset *roan_reset_free(roan_reset *reset);
 
 /* On the lane's thread, inside the gate, holding no stripe. False: a script is running; try again later. */

@@ -376,7 +376,10 @@ size_t roan_hash_expire(roan_value *value, int64_t now_ms, size_t max, roan_hash
     if (value->encoding == ROAN_HASH_PACK)
         return 0;
     hash_table *table = table_of(*value);
-    roan_due due = {.max = ROAN_MIN(max, (size_t)ROAN_HASH_EXPIRE_MAX), .taken = taken, .inside = inside};
+    roan_due due = {.max = ROAN_MIN(max, (size_t)ROAN_HASH_EXPIRE_MAX),
+                    .slack_ms = ROAN_TABLE_TIME_UNIT_MS,
+                    .taken = taken,
+                    .inside = inside};
     uint32_t slot = 0;
     roan_table_take_expired(&table->table, now_ms, &slot, &due);
     ROAN_ASSERT(due.inside_count == 0);

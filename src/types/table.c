@@ -20,7 +20,7 @@
 #define SEGMENT_BYTES_MAX 4096u
 #define NEVER UINT32_MAX
 #define ARENA_ENTRIES_MIN 16 /* fewer are left to the allocator: an arena costs as much as they do */
-#define COLUMN_UNIT_SHIFT 7 /* 128 ms */
+#define COLUMN_UNIT_SHIFT ROAN_TABLE_TIME_UNIT_SHIFT
 #define COLUMN_UNITS_MAX (UINT64_C(0x7fffffff) - 1)
 #define COLUMN_INSIDE 1u
 
@@ -814,7 +814,7 @@ static bool take_from_segment(roan_table *table, roan_segment *segment, uint32_t
 void roan_table_take_expired(roan_table *table, int64_t now_ms, uint32_t *from_slot, roan_due *due)
 {
     bool is_full = false;
-    uint32_t limit = due_time(table, now_ms);
+    uint32_t limit = due_time(table, now_ms + due->slack_ms);
     size_t at = *from_slot;
     due->taken_count = due->inside_count = 0;
     while (!is_full && table->expiring_count + table->inside_count > 0 && at < (size_t)1 << depth_of(table)) {

@@ -127,9 +127,14 @@ void *roan_table_random(const roan_table *table, roan_random *random);
 size_t roan_table_sample(const roan_table *table, roan_random *random, bool expiring_only, size_t wanted,
                          void **ret_items);
 
+/* Times are kept in units of so much, rounded up: by themselves, items are found to have expired so much later at most. */
+#define ROAN_TABLE_TIME_UNIT_SHIFT 7
+#define ROAN_TABLE_TIME_UNIT_MS (1 << ROAN_TABLE_TIME_UNIT_SHIFT)
+
 /* What roan_table_take_expired found. */
 typedef struct roan_due {
     size_t max;             /* room in each of the arrays */
+    int64_t slack_ms;       /* ROAN_TABLE_TIME_UNIT_MS: to the millisecond, which means to touch what is due soon; else 0 */
     void **taken;           /* expired and taken out; the caller's now */
     void **inside;          /* still there, but something inside is due: handle it and call roan_table_replace() */
     size_t taken_count, inside_count;
