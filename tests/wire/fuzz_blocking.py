@@ -114,13 +114,21 @@ class StepMaker:
         key = self.random.choice(ALL_KEYS)
         return [self.one(["SET", key, "text"], ["HSET", key, "f", "v"])]
 
+    def store(self, kind, *words):
+        """words with one key of the kind for SOURCE, and another for TARGET. There is no value before: when one of another
+        type is replaced, the reference forgets who waits for the key, and Roan does not (ARCHITECTURE.md)."""
+        source, target = self.key(kind), self.key(kind)
+        while source == target:
+            source, target = self.key(kind), self.key(kind)
+        return [["DEL", target], [{"SOURCE": source, "TARGET": target}.get(word, word) for word in words]]
+
     def act_move(self):
         """A list, set or stream that appears under another name, or comes from another database."""
         kind = self.one("l", "z", "x")
         return self.one([["RENAME", self.key(kind), self.key(kind)]],
                         [["COPY", self.key(kind), self.key(kind), "REPLACE"]],
-                        [["SORT", self.key("l"), "ALPHA", "STORE", self.key("l")]],
-                        [["ZUNIONSTORE", self.key("z"), 1, self.key("z")]],
+                        self.store("l", "SORT", "SOURCE", "ALPHA", "STORE", "TARGET"),
+                        self.store("z", "ZUNIONSTORE", "TARGET", 1, "SOURCE"),
                         [["SELECT", 1], ["RPUSH", self.key("l"), self.element()], ["SELECT", 0]],
                         [["SELECT", 1], ["FLUSHDB"], ["RPUSH", self.key("l"), self.element()], ["SELECT", 0],
                          ["SWAPDB", 0, 1]],            # with one key: of several, the reference takes any first
