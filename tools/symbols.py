@@ -36,7 +36,6 @@ MUTABLE_ALLOWED = {
     ("future.c", "*"): "the store and the parking place of each thread; both outlive every handle",
     ("handle.c", "fork_generation"): "counted by the handler of fork(), which belongs to the process",
     ("handle.c", "fork_once"): "that handler is installed once",
-    ("reply_reader.c", "*"): "the store of small replies that each thread keeps",
     ("transports.c", "*"): "servers inside this process by name: what embedded:// leads to",
     ("code.c", "last_id"): "scripts of all handles are told apart by number",
     ("outcome.c", "callback_depth"): "of the thread: is it inside of a callback?",

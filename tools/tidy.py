@@ -37,7 +37,7 @@ LAYERS = {
 }
 
 # Public headers belong to a layer too; a layer may include those of the layers it may include, and these.
-PUBLIC_LAYERS = {"base.h": "base", "resp.h": "resp", "commands.h": "engine", "server.h": "server",
+PUBLIC_LAYERS = {"base.h": "base", "resp.h": "resp", "commands.h": "engine", "server.h": "server", "embedded.h": "server",
                  "kit.h": "kit", "fs.h": "fs"}
 PUBLIC_LAYERS.update((name, "client") for name in (
     "client.h", "client_commands.h", "words.h", "decode.h", "batch.h", "lease.h", "transport.h", "scripted.h",

@@ -89,7 +89,8 @@ ROAN_API void roan_request_buffer_done(roan_request_buffer *buffer);
 
 /* How many bytes of data[0..bytes) are whole replies, counting at most `replies_max` of them into
  * *ret_replies. For load generators, which only need to know that an answer came; *ret_errors (may
- * be NULL) counts the top-level error replies. Returns SIZE_MAX on a protocol error. */
+ * be NULL) counts the top-level error replies. Returns SIZE_MAX on a protocol error, or when there is
+ * no memory for what is nested deeply. */
 ROAN_API size_t roan_replies_skip(const char *data, size_t bytes, size_t replies_max,
                                   size_t *ret_replies, size_t *ret_errors);
 

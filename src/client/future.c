@@ -1,7 +1,7 @@
 /* client/future.c: making, settling and releasing futures; the thread's store of used ones; parking of threads.
  *
- * Every thread keeps a few futures that it has released, so that a command of the usual size costs no allocation. What
- * a thread keeps is freed when it ends. Not so its parking place: somebody may be about to wake a thread that has found
+ * Every thread keeps a few futures and cells that it has released, so that a command of the usual size costs no
+ * allocation. Under ASan a cell that is kept is poisoned: who uses a reply that was freed is found. What a thread keeps is freed when it ends. Not so its parking place: somebody may be about to wake a thread that has found
  * out by itself and is gone. Places are handed on to later threads and never freed; a wake-up that comes late is one
  * for nothing, which every waiter expects.
  */
@@ -21,6 +21,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(memory, bytes)   ((void)(memory))
+#define ASAN_UNPOISON_MEMORY_REGION(memory, bytes) ((void)(memory))
+#endif
+
 #define STORE_MAX 64
 
 typedef struct place {
@@ -32,9 +39,15 @@ static pthread_mutex_t places_lock = PTHREAD_MUTEX_INITIALIZER;
 static place *free_places;
 static place last_resort; /* without memory for more: shared, so wake-ups for nothing are frequent */
 
+/* A cell that is kept. */
+typedef struct kept_cell {
+    struct kept_cell *next;
+} kept_cell;
+
 typedef struct store {
     roan_future *first;
-    size_t count;
+    kept_cell *first_cell;
+    size_t count, cells_count;
     bool is_registered;
 } store;
 
@@ -58,7 +71,13 @@ static void empty_store(void *unused)
         thread_store.first = future->next;
         free(future);
     }
-    thread_store.count = 0;
+    while (thread_store.first_cell != NULL) {
+        kept_cell *cell = thread_store.first_cell;
+        thread_store.first_cell = cell->next;
+        ASAN_UNPOISON_MEMORY_REGION(cell, ROAN_CELL_BYTES);
+        free(cell);
+    }
+    thread_store.count = thread_store.cells_count = 0;
     thread_store.is_registered = false;
     if (thread_place == NULL || thread_place == &last_resort)
         return;
@@ -107,6 +126,33 @@ static void put_into_store(roan_future *future)
     thread_store.count++;
 }
 
+static char *take_cell(void)
+{
+    kept_cell *cell = thread_store.first_cell;
+
+    if (cell == NULL)
+        return malloc(ROAN_CELL_BYTES);
+    thread_store.first_cell = cell->next;
+    thread_store.cells_count--;
+    ASAN_UNPOISON_MEMORY_REGION(cell, ROAN_CELL_BYTES);
+    return (char *)cell;
+}
+
+void roan_cell_release(void *memory)
+{
+    kept_cell *cell = memory;
+
+    if (thread_store.cells_count == STORE_MAX) {
+        free(cell);
+        return;
+    }
+    register_thread();
+    cell->next = thread_store.first_cell;
+    thread_store.first_cell = cell;
+    thread_store.cells_count++;
+    ASAN_POISON_MEMORY_REGION(cell + 1, ROAN_CELL_BYTES - sizeof *cell);
+}
+
 roan_future *roan_future_of_no_memory(void)
 {
     return &no_memory_future;
@@ -120,14 +166,18 @@ bool roan_future_is_static(const roan_future *future)
 roan_future *roan_future_create(roan *client)
 {
     roan_future *future = take_from_store();
+    char *cell = take_cell();
 
-    if (future == NULL)
+    if (future == NULL || cell == NULL) {
+        free(future);
+        free(cell);
         return &no_memory_future;
-    memset(future, 0, offsetof(roan_future, inline_request));
+    }
+    memset(future, 0, sizeof *future);
     atomic_init(&future->references, 1);
     future->client = client;
-    future->request = future->inline_request;
-    future->request_capacity = sizeof future->inline_request;
+    future->cell = future->request = cell;
+    future->request_capacity = ROAN_CELL_BYTES;
     future->deadline_us = ROAN_NO_DEADLINE;
     future->attempts = 1;
     return future;
@@ -144,8 +194,10 @@ static void destroy(roan_future *future)
     free(future->failure);
     if (future->link != NULL && future->holds_link)
         roan_link_drop(future->link);
-    if (future->request != future->inline_request)
+    if (future->request != future->cell)
         free(future->request);
+    if (future->cell != NULL)
+        roan_cell_release(future->cell);
     free(future->old_request);
     if (future->free_plan != NULL)
         future->free_plan(future->plan);
@@ -187,10 +239,10 @@ char *roan_future_reserve(roan_future *future, size_t bytes)
         capacity = ROAN_MAX(wanted, future->request_capacity * 2);
     else if (future->request_bytes > 0) /* a batch that grows */
         capacity = ROAN_MAX(wanted, future->request_capacity + future->request_capacity / 2);
-    if (future->request == future->inline_request) {
+    if (future->request == future->cell) {
         request = malloc(capacity);
         if (request != NULL)
-            memcpy(request, future->inline_request, future->request_bytes);
+            memcpy(request, future->cell, future->request_bytes);
     } else {
         request = realloc(future->request, capacity);
     }
@@ -199,6 +251,13 @@ char *roan_future_reserve(roan_future *future, size_t bytes)
     future->request = request;
     future->request_capacity = capacity;
     return request + future->request_bytes;
+}
+
+void roan_future_lose_cell(roan_future *future)
+{
+    if (future->request == future->cell)
+        future->request = NULL;
+    future->cell = NULL;
 }
 
 /* '*' or '$', digits, CRLF. */
@@ -256,7 +315,7 @@ bool roan_future_encode(roan_future *future, size_t argc, const roan_slice *argv
 void roan_future_exchange(roan_future *future, char *request, size_t bytes, size_t replies_due)
 {
     ROAN_ASSERT(!future->is_queued && future->old_request == NULL);
-    if (future->request != future->inline_request)
+    if (future->request != future->cell)
         future->old_request = future->request;
     future->request = request;
     future->request_bytes = future->request_capacity = bytes;

@@ -17,8 +17,10 @@
 typedef struct roan_link roan_link;
 typedef struct roan_wait_node roan_wait_node;
 
-/* Requests up to this stay inside the future: no allocation for small commands. */
-#define ROAN_REQUEST_INLINE_BYTES 192
+/* A cell is memory for a small request and, once that is answered, for a small reply, which the program then frees. Every
+ * thread keeps some of both futures and cells. As a rule the thread that begins a command also frees its reply, so that
+ * there is no call of the heap for a small command, whichever thread drives the link. */
+#define ROAN_CELL_BYTES 264
 
 #define ROAN_NO_DEADLINE INT64_MAX
 
@@ -48,7 +50,8 @@ struct roan_future {
     bool may_have_run;       /* an earlier attempt; what fails now is not NOT_SENT any more */
 
     const roan_command_traits *traits;
-    char *request;           /* encoded; inline_request or allocated */
+    char *cell;              /* NULL: a reply is in it */
+    char *request;           /* encoded; the cell or allocated; NULL: answered */
     size_t request_bytes;
     size_t request_capacity;
     size_t replies_due;      /* 1, or more for a batch */
@@ -86,8 +89,6 @@ struct roan_future {
     void *then_argument;
     void (*release)(roan_future *future); /* of what a lease keeps for it; called when settled */
     void *owner;
-
-    char inline_request[ROAN_REQUEST_INLINE_BYTES];
 };
 
 /* A future with one reference and an empty request, or the static one that is settled with NOMEM. */
@@ -96,6 +97,10 @@ roan_future *roan_future_create(roan *client);
 bool roan_future_is_static(const roan_future *future);
 /* The static one. */
 roan_future *roan_future_of_no_memory(void);
+
+/* The reply was put into the cell, which roan_cell_release() gets back when the program frees it. */
+void roan_future_lose_cell(roan_future *future);
+void roan_cell_release(void *cell);
 
 /* Appends one request to what it will send. False: out of memory. */
 bool roan_future_encode(roan_future *future, size_t argc, const roan_slice *argv);

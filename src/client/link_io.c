@@ -3,6 +3,9 @@
  * Requests stay in the memory of their futures until they are answered. For one send() they are gathered: small ones
  * are copied side by side into a block on the sender's stack, large ones are pointed to. Where the socket stopped is
  * known by counting bytes, so a partial send just gathers again from there.
+ *
+ * What comes in goes into a buffer that the reader has only while something is in it; between, the process keeps a few
+ * spare ones for all links. A small reply is built in the memory of the request it answers (see future.h).
  */
 #include "client/handle.h"
 #include "client/link.h"
@@ -12,7 +15,9 @@
 #include "resp/reply_reader.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 
@@ -360,6 +365,36 @@ void roan_link_handle(roan_link *link, roan_value *value, size_t bytes, roan_out
         answer_one(link, head, value, outcome);
 }
 
+/* The request that the next reply will answer for certain, unless it is an error or a push, and which then needs its cell
+ * no more; else NULL. */
+static roan_future *next_answered(const roan_link *link)
+{
+    roan_future *head = link->head;
+
+    if (link->state != ROAN_LINK_READY || head == NULL || head->cell == NULL || head->finish != NULL ||
+        !head->is_sent || (head->out_end > link->sent_total && !link->is_sending))
+        return NULL;
+    if (link->is_exclusive && (link->states | head->states) != 0) /* values may come that nobody asked for */
+        return NULL;
+    return link->on_push == NULL || link->protocol == 3 ? head : NULL;
+}
+
+/* As roan_reply_reader_next(). */
+static roan_status next_reply(roan_link *link, roan_wire *wire, roan_value **ret_value, roan_error *reterr)
+{
+    roan_future *head = next_answered(link);
+    roan_reply_place place = {.bytes = ROAN_CELL_BYTES, .release = roan_cell_release};
+    roan_status status;
+
+    if (head == NULL)
+        return roan_reply_reader_next(wire->reader, ret_value, reterr);
+    place.memory = head->cell;
+    status = roan_reply_reader_next_at(wire->reader, &place, ret_value, reterr);
+    if (place.memory == NULL)
+        roan_future_lose_cell(head);
+    return status;
+}
+
 static void handle_input(roan_link *link, roan_wire *wire, roan_outcome *outcome)
 {
     int64_t bytes_max = link->client->root->settings->options.reply_bytes_max;
@@ -368,7 +403,7 @@ static void handle_input(roan_link *link, roan_wire *wire, roan_outcome *outcome
 
     while (link->wire == wire) {
         size_t before = roan_reply_reader_buffered(wire->reader);
-        roan_status status = roan_reply_reader_next(wire->reader, &value, &error);
+        roan_status status = next_reply(link, wire, &value, &error);
         if (status == ROAN_OK && value == NULL) {
             if (bytes_max >= 0 && roan_reply_reader_expected(wire->reader) > (size_t)bytes_max)
                 fail_protocol(link, "a reply is larger than reply_bytes_max", outcome);
@@ -386,6 +421,49 @@ static void handle_input(roan_link *link, roan_wire *wire, roan_outcome *outcome
     }
 }
 
+/* ---- receiving ---- */
+
+/* Spare buffers of RECEIVE_BYTES, of the whole process. */
+#define SPARE_MAX 8
+static _Atomic(char *) spare_buffers[SPARE_MAX];
+
+static unsigned first_slot_of(const roan_link *link)
+{
+    return (unsigned)((uintptr_t)link / sizeof *link % SPARE_MAX);
+}
+
+static void lend_buffer(const roan_link *link, roan_reply_reader *reader)
+{
+    unsigned slot = first_slot_of(link);
+    char *buffer = NULL;
+
+    if (roan_reply_reader_has_buffer(reader))
+        return;
+    for (unsigned i = 0; i < SPARE_MAX && buffer == NULL; i++, slot = (slot + 1) % SPARE_MAX)
+        if (atomic_load_explicit(&spare_buffers[slot], memory_order_relaxed) != NULL)
+            buffer = atomic_exchange_explicit(&spare_buffers[slot], NULL, memory_order_acquire);
+    if (buffer == NULL)
+        buffer = malloc(RECEIVE_BYTES);
+    if (buffer != NULL)
+        roan_reply_reader_lend(reader, buffer, RECEIVE_BYTES);
+}
+
+/* If nothing is in it. One that has grown stays as long as more replies are due. */
+static void take_buffer_back(const roan_link *link, roan_reply_reader *reader)
+{
+    unsigned slot = first_slot_of(link);
+    size_t bytes;
+    char *buffer;
+
+    if (link->head != NULL && roan_reply_reader_room(reader) > RECEIVE_BYTES)
+        return;
+    buffer = roan_reply_reader_take_buffer(reader, &bytes);
+    for (unsigned i = 0; i < SPARE_MAX && buffer != NULL && bytes == RECEIVE_BYTES; i++, slot = (slot + 1) % SPARE_MAX)
+        if (atomic_load_explicit(&spare_buffers[slot], memory_order_relaxed) == NULL)
+            buffer = atomic_exchange_explicit(&spare_buffers[slot], buffer, memory_order_acq_rel);
+    free(buffer);
+}
+
 bool roan_link_receive(roan_link *link, int64_t wait_us, roan_outcome *outcome)
 {
     roan_wire *wire = link->wire;
@@ -393,6 +471,7 @@ bool roan_link_receive(roan_link *link, int64_t wait_us, roan_outcome *outcome)
     size_t room_bytes = RECEIVE_BYTES;
     ssize_t got;
 
+    lend_buffer(link, wire->reader);
     if (roan_reply_reader_reserve(wire->reader, &room, &room_bytes) != ROAN_OK) {
         fail_system(link, ENOMEM, "receiving", outcome);
         return false;
@@ -404,8 +483,10 @@ bool roan_link_receive(roan_link *link, int64_t wait_us, roan_outcome *outcome)
     pthread_mutex_lock(&link->lock);
     if (!roan_link_leave_wire(link, wire))
         return false;
-    if (got == -EAGAIN || got == -EINTR)
+    if (got == -EAGAIN || got == -EINTR) {
+        take_buffer_back(link, wire->reader);
         return false;
+    }
     if (got <= 0) {
         fail_system(link, (int)-got, "receiving", outcome);
         return false;
@@ -415,5 +496,7 @@ bool roan_link_receive(roan_link *link, int64_t wait_us, roan_outcome *outcome)
     link->received_us = roan_now_us(link->client);
     link->counters.received_bytes += (uint64_t)got;
     handle_input(link, wire, outcome);
+    if (link->wire == wire)
+        take_buffer_back(link, wire->reader);
     return true;
 }

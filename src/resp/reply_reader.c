@@ -7,12 +7,10 @@
  * more bytes arrive, and counts the values it holds. Only then is memory taken, of exactly the
  * right size, and the tree built in a second pass that cannot fail:
  *
- *   block:   | adopted buffer or NULL | owned | root | other values ... | copy of the reply's bytes |
+ *   block:   | header | root | other values ... | copy of the reply's bytes |
  *
- * Texts point into the copy. A reply of ADOPT_BYTES_MIN or more which is at least half of what is
+ * Texts point into the copy. The block is from malloc, or a place that the caller offered. A reply of ADOPT_BYTES_MIN or more which is at least half of what is
  * buffered is not copied: the block takes the buffer itself and the reader goes on with a new one.
- *
- * Small blocks come from a store of the thread and go back to the store of the thread that frees them.
  *
  * Time is linear in the bytes fed: the scan never starts over, the buffer at least doubles when it
  * grows, and bytes move to its front only when the consumed part is the larger one.
@@ -28,7 +26,6 @@
 #include "resp/reply_scan.h"
 
 #include <locale.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #define BUFFER_BYTES_MIN 4096
@@ -36,10 +33,10 @@
 #define ADOPT_BYTES_MIN (64 * 1024)
 
 typedef struct reply_block {
+    void (*release)(void *block); /* takes back the place the block is in; NULL: it is from malloc */
     char *adopted;      /* the buffer that the texts point into, or NULL when they follow the values */
     roan_value **owned; /* collected: the replies that the elements were, or NULL */
     size_t owned_count;
-    bool is_small;      /* of SMALL_BYTES, for the thread's store */
     roan_value values[];
 } reply_block;
 
@@ -53,74 +50,6 @@ struct roan_reply_reader {
     roan_error error; /* with is_broken: why */
     roan_reply_scan scan;
 };
-
-/* ---- small blocks are used again by the thread that frees them ---- */
-
-#define SMALL_BYTES 256
-#define SMALL_KEPT_MAX 64
-
-typedef union small_block {
-    reply_block block;
-    union small_block *next; /* in the store */
-} small_block;
-
-static __thread struct {
-    small_block *first;
-    unsigned count;
-    bool is_registered;
-} small_store;
-
-static pthread_key_t store_key;
-static pthread_once_t store_once = PTHREAD_ONCE_INIT;
-
-static void empty_store(void *unused)
-{
-    (void)unused;
-    while (small_store.first != NULL) {
-        small_block *next = small_store.first->next;
-        free(small_store.first);
-        small_store.first = next;
-    }
-    small_store.count = 0;
-    small_store.is_registered = false;
-}
-
-static void make_key(void)
-{
-    ROAN_IGNORE(pthread_key_create(&store_key, empty_store));
-}
-
-static reply_block *take_small(void)
-{
-    small_block *small = small_store.first;
-
-    if (small == NULL)
-        return malloc(SMALL_BYTES);
-    small_store.first = small->next;
-    small_store.count--;
-    return &small->block;
-}
-
-static void give_small(reply_block *block)
-{
-    small_block *small = (small_block *)(void *)block;
-
-    if (small_store.count == SMALL_KEPT_MAX) {
-        free(block);
-        return;
-    }
-    if (!small_store.is_registered) {
-        pthread_once(&store_once, make_key);
-        small_store.is_registered = pthread_setspecific(store_key, &small_store) == 0;
-        if (!small_store.is_registered) { /* nothing would free it when the thread ends */
-            free(block);
-            return;
-        }
-    }
-    small->next = small_store.first;
-    small_store.first = small;
-    small_store.count++;
-}
 
 /* The bytes of the reply that are still to be built. */
 typedef struct wire_cursor {
@@ -149,7 +78,7 @@ roan_reply_reader *roan_reply_reader_create(void)
     reader->buffer = NULL;
     reader->start = reader->end = reader->capacity = 0;
     reader->is_broken = false;
-    roan_reply_scan_begin(&reader->scan);
+    roan_reply_scan_init(&reader->scan);
     return reader;
 }
 
@@ -157,25 +86,34 @@ roan_reply_reader *roan_reply_reader_free(roan_reply_reader *reader)
 {
     if (reader != NULL) {
         freelocale(reader->c_locale);
+        roan_reply_scan_done(&reader->scan);
         free(reader->buffer);
         free(reader);
     }
     return NULL;
 }
 
+static void free_owned(reply_block *block)
+{
+    for (size_t i = 0; i < block->owned_count; i++)
+        roan_value_free(block->owned[i]);
+    free(block->owned);
+    free(block->adopted);
+}
+
 roan_value *roan_value_free(roan_value *value)
 {
-    if (value != NULL) {
-        reply_block *block = (reply_block *)(void *)((char *)value - offsetof(reply_block, values));
-        for (size_t i = 0; i < block->owned_count; i++)
-            roan_value_free(block->owned[i]);
-        free(block->owned);
-        free(block->adopted);
-        if (block->is_small)
-            give_small(block);
-        else
-            free(block);
-    }
+    reply_block *block;
+
+    if (value == NULL)
+        return NULL;
+    block = (reply_block *)(void *)((char *)value - offsetof(reply_block, values));
+    if (block->owned != NULL || block->adopted != NULL)
+        free_owned(block);
+    if (block->release != NULL)
+        block->release(block);
+    else
+        free(block);
     return NULL;
 }
 
@@ -188,7 +126,7 @@ roan_value *roan_value_collect(roan_value **values, size_t count)
     block = malloc(sizeof *block + (count + 1) * sizeof(roan_value));
     if (block == NULL)
         return NULL;
-    block->is_small = false;
+    block->release = NULL;
     block->adopted = NULL;
     block->owned = values;
     block->owned_count = count;
@@ -286,13 +224,34 @@ size_t roan_reply_reader_expected(const roan_reply_reader *reader)
     return roan_reply_scan_bytes_min(&reader->scan);
 }
 
-void roan_reply_reader_trim(roan_reply_reader *reader)
+bool roan_reply_reader_has_buffer(const roan_reply_reader *reader)
 {
+    return reader->buffer != NULL;
+}
+
+size_t roan_reply_reader_room(const roan_reply_reader *reader)
+{
+    return reader->capacity;
+}
+
+void roan_reply_reader_lend(roan_reply_reader *reader, char *buffer, size_t bytes)
+{
+    ROAN_ASSERT(reader->buffer == NULL && bytes > 0);
+    reader->buffer = buffer;
+    reader->capacity = bytes;
+}
+
+char *roan_reply_reader_take_buffer(roan_reply_reader *reader, size_t *ret_bytes)
+{
+    char *buffer = reader->buffer;
+
     if (reader->start < reader->end)
-        return;
-    free(reader->buffer);
+        return NULL;
+    *ret_bytes = reader->capacity;
+    roan_reply_scan_done(&reader->scan);
     reader->buffer = NULL;
     reader->start = reader->end = reader->capacity = 0;
+    return buffer;
 }
 
 /* The text up to the CRLF that the first pass has seen; moves behind it. */
@@ -403,6 +362,11 @@ static void build_tree(const roan_reply_reader *reader, wire_cursor wire, roan_v
     roan_value *free_values = values + 1;
     roan_value *attribute = NULL; /* waits for the value it describes */
 
+    if (reader->scan.values == 1) {
+        build_value(reader, &wire, values, &free_values);
+        ROAN_ASSERT(wire.at == wire.end);
+        return;
+    }
     open[0] = (build_frame){.next = values, .left = 1};
     while (depth > 0 || open[0].left > 0) {
         build_frame *frame = &open[depth];
@@ -458,8 +422,36 @@ static void skip_reply(roan_reply_reader *reader, size_t reply_bytes)
     }
 }
 
+/* Would errors and pushes be put into a place, they would take the memory of a request that is not answered yet. */
+static bool goes_into_place(const roan_reply_reader *reader, const roan_reply_place *place, size_t bytes)
+{
+    return place != NULL && place->memory != NULL && bytes <= place->bytes && reader->scan.root_type != '-' &&
+           reader->scan.root_type != '!' && reader->scan.root_type != '>';
+}
+
+/* Memory for a block of this size. */
+static reply_block *take_block(const roan_reply_reader *reader, roan_reply_place *place, size_t bytes)
+{
+    reply_block *block;
+
+    if (goes_into_place(reader, place, bytes)) {
+        block = place->memory;
+        place->memory = NULL;
+        block->release = place->release;
+    } else {
+        block = malloc(bytes);
+        if (block == NULL)
+            return NULL;
+        block->release = NULL;
+    }
+    block->adopted = NULL;
+    block->owned = NULL;
+    block->owned_count = 0;
+    return block;
+}
+
 /* Turns the whole reply at `start` into a block; the reader moves on behind it. */
-static roan_status take_reply(roan_reply_reader *reader, roan_value **ret_value)
+static roan_status take_reply(roan_reply_reader *reader, roan_reply_place *place, roan_value **ret_value)
 {
     size_t reply_bytes = reader->scan.offset;
     bool is_adopted = reply_bytes >= ADOPT_BYTES_MIN &&
@@ -467,20 +459,14 @@ static roan_status take_reply(roan_reply_reader *reader, roan_value **ret_value)
     const char *wire = reader->buffer + reader->start;
     char *old_buffer = reader->buffer;
     size_t block_bytes;
-    bool is_small;
     reply_block *block;
 
     if (reader->scan.values > SIZE_MAX / sizeof(roan_value) / 2)
         return ROAN_E_NOMEM;
     block_bytes = sizeof *block + (size_t)reader->scan.values * sizeof(roan_value);
-    is_small = !is_adopted && block_bytes + reply_bytes <= SMALL_BYTES;
-    block = is_small ? take_small() : malloc(block_bytes + (is_adopted ? 0 : reply_bytes));
+    block = take_block(reader, is_adopted ? NULL : place, block_bytes + (is_adopted ? 0 : reply_bytes));
     if (block == NULL)
         return ROAN_E_NOMEM;
-    block->is_small = is_small;
-    block->adopted = NULL;
-    block->owned = NULL;
-    block->owned_count = 0;
     if (!is_adopted) {
         wire = memcpy((char *)block + block_bytes, wire, reply_bytes);
         skip_reply(reader, reply_bytes);
@@ -496,8 +482,8 @@ static roan_status take_reply(roan_reply_reader *reader, roan_value **ret_value)
     return ROAN_OK;
 }
 
-roan_status roan_reply_reader_next(roan_reply_reader *reader, roan_value **ret_value,
-                                   roan_error *reterr)
+roan_status roan_reply_reader_next_at(roan_reply_reader *reader, roan_reply_place *place, roan_value **ret_value,
+                                      roan_error *reterr)
 {
     roan_scan_result result;
 
@@ -522,9 +508,17 @@ roan_status roan_reply_reader_next(roan_reply_reader *reader, roan_value **ret_v
             *reterr = reader->error;
         return ROAN_E_PROTOCOL;
     case ROAN_SCAN_WHOLE:
-        if (take_reply(reader, ret_value) == ROAN_OK)
+        if (take_reply(reader, place, ret_value) == ROAN_OK)
             return ROAN_OK;
         return roan_error_set(reterr, ROAN_E_NOMEM, "reply of %zu bytes", reader->scan.offset);
+    case ROAN_SCAN_NO_MEMORY:
+        return roan_error_set(reterr, ROAN_E_NOMEM, "reply nested deeply");
     }
     ROAN_UNREACHABLE("scan result");
+}
+
+roan_status roan_reply_reader_next(roan_reply_reader *reader, roan_value **ret_value,
+                                   roan_error *reterr)
+{
+    return roan_reply_reader_next_at(reader, NULL, ret_value, reterr);
 }

@@ -22,7 +22,7 @@
 /* "-9223372036854775808" and a spare byte that shows a number is too long. */
 #define INTEGER_LINE_BYTES_MAX 21
 
-typedef enum line_result { LINE_OK, LINE_MORE, LINE_BROKEN } line_result;
+typedef enum line_result { LINE_OK, LINE_MORE, LINE_BROKEN, LINE_NO_MEMORY } line_result;
 
 void roan_reply_scan_begin(roan_reply_scan *scan)
 {
@@ -154,15 +154,23 @@ static bool is_big_number(const char *text, size_t bytes)
     return i == bytes;
 }
 
+/* The place of the aggregate at this depth, counted from 0, while another one is open inside of it. */
+static roan_open_aggregate *outer_at(roan_reply_scan *scan, uint32_t depth)
+{
+    return depth < ROAN_REPLY_DEPTH_USUAL ? &scan->outer[depth] : &scan->more[depth - ROAN_REPLY_DEPTH_USUAL];
+}
+
 /* A value without elements came to its end. True when it was the whole reply. */
 static bool end_value(roan_reply_scan *scan)
 {
     while (scan->depth > 0) {
-        ROAN_ASSERT(scan->open[scan->depth - 1].left > 0);
-        if (--scan->open[scan->depth - 1].left > 0)
+        bool is_attribute = scan->inner.is_attribute;
+        ROAN_ASSERT(scan->inner.left > 0);
+        if (--scan->inner.left > 0)
             return false;
-        scan->depth--;
-        if (scan->open[scan->depth].is_attribute)
+        if (--scan->depth > 0)
+            scan->inner = *outer_at(scan, scan->depth - 1);
+        if (is_attribute)
             return false;
     }
     return true;
@@ -226,16 +234,24 @@ static line_result open_aggregate(roan_reply_scan *scan, char type, uint64_t cou
 {
     uint64_t values = type == '%' || type == '|' ? count * 2 : count;
 
-    scan->values += values + (type == '|');
-    if (values == 0)
+    if (values == 0) {
+        scan->values += type == '|';
         return LINE_OK;
+    }
     if (scan->depth == ROAN_REPLY_DEPTH_MAX) {
         roan_error_set(reterr, ROAN_E_PROTOCOL, "reply nested deeper than %d levels",
                        ROAN_REPLY_DEPTH_MAX);
         return LINE_BROKEN;
     }
-    scan->open[scan->depth].left = values;
-    scan->open[scan->depth].is_attribute = type == '|';
+    if (scan->depth > ROAN_REPLY_DEPTH_USUAL && scan->more == NULL) {
+        scan->more = malloc((ROAN_REPLY_DEPTH_MAX - ROAN_REPLY_DEPTH_USUAL) * sizeof *scan->more);
+        if (scan->more == NULL)
+            return LINE_NO_MEMORY;
+    }
+    if (scan->depth > 0)
+        *outer_at(scan, scan->depth - 1) = scan->inner;
+    scan->inner = (roan_open_aggregate){values, type == '|'};
+    scan->values += values + (type == '|');
     scan->depth++;
     return LINE_OK;
 }
@@ -324,6 +340,8 @@ roan_scan_result roan_reply_scan_run(roan_reply_scan *scan, const char *data, si
             return ROAN_SCAN_BROKEN;
         if (result == LINE_MORE)
             return ROAN_SCAN_MORE;
+        if (result == LINE_NO_MEMORY)
+            return ROAN_SCAN_NO_MEMORY;
         if (is_ended && end_value(scan))
             return ROAN_SCAN_WHOLE;
     }

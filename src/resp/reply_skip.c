@@ -46,6 +46,7 @@ size_t roan_replies_skip(const char *data, size_t bytes, size_t replies_max, siz
     bool is_broken = false;
 
     ROAN_ASSERT(ret_replies != NULL);
+    roan_reply_scan_init(&scan);
     while (replies < replies_max && offset < bytes) {
         size_t common = skip_common(data + offset, bytes - offset);
         roan_scan_result result;
@@ -57,13 +58,14 @@ size_t roan_replies_skip(const char *data, size_t bytes, size_t replies_max, siz
         }
         roan_reply_scan_begin(&scan);
         result = roan_reply_scan_run(&scan, data + offset, bytes - offset, NULL);
-        is_broken = result == ROAN_SCAN_BROKEN;
+        is_broken = result == ROAN_SCAN_BROKEN || result == ROAN_SCAN_NO_MEMORY;
         if (result != ROAN_SCAN_WHOLE)
             break;
         offset += scan.offset;
         replies++;
         errors += scan.root_type == '-' || scan.root_type == '!';
     }
+    roan_reply_scan_done(&scan);
     *ret_replies = replies;
     if (ret_errors != NULL)
         *ret_errors = errors;

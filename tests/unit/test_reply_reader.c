@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "roan/resp.h"
+#include "resp/reply_reader.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -483,6 +483,105 @@ static void freeing_nothing_is_fine(void **state)
     assert_null(roan_reply_reader_free(NULL));
 }
 
+/* ---- places and buffers ----------------------------------------------------------------------- */
+
+static void *released;
+
+static void release_place(void *memory)
+{
+    assert_null(released);
+    released = memory;
+}
+
+/* Feeds `text` and takes one reply with a place of `bytes`; true when it went into the place. */
+static bool goes_into_place(const char *text, size_t bytes)
+{
+    static _Alignas(16) char memory[1024];
+    roan_reply_place place = {.memory = memory, .bytes = bytes, .release = release_place};
+    roan_reply_reader *reader = roan_reply_reader_create();
+    roan_value *value;
+    bool is_in_place;
+
+    memset(memory, 0xee, sizeof memory);
+    assert_int_equal(roan_reply_reader_feed(reader, text, strlen(text)), ROAN_OK);
+    assert_int_equal(roan_reply_reader_next_at(reader, &place, &value, NULL), ROAN_OK);
+    assert_non_null(value);
+    is_in_place = place.memory == NULL;
+    assert_int_equal(is_in_place, (char *)value > memory && (char *)value < memory + sizeof memory);
+    for (size_t i = is_in_place ? bytes : 0; i < sizeof memory; i++)
+        assert_int_equal((unsigned char)memory[i], 0xee);
+    roan_reply_reader_free(reader); /* values outlive it */
+    released = NULL;
+    roan_value_free(value);
+    assert_ptr_equal(released, is_in_place ? memory : NULL);
+    released = NULL;
+    return is_in_place;
+}
+
+static void small_replies_are_built_in_a_place(void **state)
+{
+    (void)state;
+    assert_true(goes_into_place("$5\r\nhello\r\n", 264));
+    assert_true(goes_into_place("+OK\r\n", 264));
+    assert_true(goes_into_place(":12\r\n", 264));
+    assert_true(goes_into_place("_\r\n", 264));
+    assert_true(goes_into_place("*2\r\n:1\r\n*1\r\n+x\r\n", 1024));
+    assert_true(goes_into_place("|1\r\n+ttl\r\n:5\r\n$1\r\nx\r\n", 1024));
+    assert_false(goes_into_place("*2\r\n:1\r\n*1\r\n+x\r\n", 264)); /* too large */
+    assert_false(goes_into_place("$5\r\nhello\r\n", 64));
+    assert_false(goes_into_place("-ERR x\r\n", 264)); /* its request may be needed once more */
+    assert_false(goes_into_place("!5\r\nERR x\r\n", 264));
+    assert_false(goes_into_place(">1\r\n:1\r\n", 264)); /* answers nothing */
+    assert_false(goes_into_place("|1\r\n+a\r\n:5\r\n>1\r\n:1\r\n", 1024));
+}
+
+static void a_place_fits_exactly(void **state)
+{
+    size_t least = 1;
+
+    (void)state;
+    while (!goes_into_place("$5\r\nhello\r\n", least)) /* nothing behind it is touched either: checked there */
+        least++;
+    assert_in_range(least, sizeof(roan_value) + 11, 264);
+}
+
+static void buffers_are_lent_and_taken_back(void **state)
+{
+    enum { BYTES = 64 };
+    char *buffer = malloc(BYTES);
+    roan_reply_reader *reader = roan_reply_reader_create();
+    roan_value *value;
+    char *room;
+    size_t bytes = 7;
+
+    (void)state;
+    assert_null(roan_reply_reader_take_buffer(reader, &bytes)); /* it has none */
+    assert_false(roan_reply_reader_has_buffer(reader));
+    roan_reply_reader_lend(reader, buffer, BYTES);
+    assert_true(roan_reply_reader_has_buffer(reader));
+    bytes = 7;
+    assert_int_equal(roan_reply_reader_reserve(reader, &room, &bytes), ROAN_OK);
+    assert_ptr_equal(room, buffer);
+    assert_int_equal(bytes, BYTES);
+    memcpy(room, "+OK\r\n+h", 7);
+    roan_reply_reader_commit(reader, 7);
+    assert_int_equal(roan_reply_reader_next(reader, &value, NULL), ROAN_OK);
+    roan_value_free(value);
+    assert_null(roan_reply_reader_take_buffer(reader, &bytes)); /* a part of a reply is in it */
+    assert_int_equal(roan_reply_reader_feed(reader, "i\r\n", 3), ROAN_OK);
+    assert_int_equal(roan_reply_reader_next(reader, &value, NULL), ROAN_OK);
+    assert_int_equal(value->text.bytes, 2);
+    roan_value_free(value);
+    assert_ptr_equal(roan_reply_reader_take_buffer(reader, &bytes), buffer);
+    assert_int_equal(bytes, BYTES);
+    free(buffer);
+    assert_int_equal(roan_reply_reader_feed(reader, ":1\r\n", 4), ROAN_OK); /* it gets one of its own */
+    assert_int_equal(roan_reply_reader_next(reader, &value, NULL), ROAN_OK);
+    assert_int_equal(value->integer, 1);
+    roan_value_free(value);
+    roan_reply_reader_free(reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -503,6 +602,9 @@ int main(void)
         cmocka_unit_test(requests_are_arrays_of_bulks),
         cmocka_unit_test(many_requests_grow_the_buffer),
         cmocka_unit_test(freeing_nothing_is_fine),
+        cmocka_unit_test(small_replies_are_built_in_a_place),
+        cmocka_unit_test(a_place_fits_exactly),
+        cmocka_unit_test(buffers_are_lent_and_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
