@@ -42,7 +42,7 @@ static void due_fields_go_by_themselves(void **state)
         harness_advance(&h, 1000000);
         int64_t due = (int64_t)FIELDS * (900 + second * 1000 - 1000) / 10000;
         int64_t gone = FIELDS + 1 - harness_integer(&h, "HLEN", "big");
-        assert_true(gone <= due + 1 && gone >= due - FIELDS / 10);
+        assert_true(gone <= due + FIELDS / 10000 && gone >= due - FIELDS / 10); /* those of the millisecond, too */
     }
     harness_advance(&h, 3000000);
     assert_int_equal(harness_integer(&h, "HLEN", "big"), 1);
