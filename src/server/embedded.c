@@ -36,6 +36,7 @@
 struct roan_embedded {
     roan_server *server;
     pthread_t thread;      /* of worker 0 */
+    pthread_barrier_t started; /* it has started the server, or failed to */
     pthread_mutex_t lock;  /* one change of the clock or reset at a time */
     roan_clock clock;
     roan_reset *reset;     /* how it was at the start */
@@ -124,7 +125,6 @@ static roan_status create_server(roan_embedded *embedded, const roan_embedded_op
 /* What the starting thread of worker 0 tells the one that starts it. */
 typedef struct first_start {
     roan_embedded *embedded;
-    pthread_barrier_t is_started;
     roan_status status;
     roan_error error;
 } first_start;
@@ -132,9 +132,10 @@ typedef struct first_start {
 static void *run_first(void *argument)
 {
     first_start *start = argument;
-    roan_server *server = start->embedded->server;
+    roan_embedded *embedded = start->embedded;
+    roan_server *server = embedded->server;
     roan_status status = start->status = roan_server_start(server, &start->error);
-    pthread_barrier_wait(&start->is_started); /* `start` is gone after this */
+    pthread_barrier_wait(&embedded->started); /* `start` is gone after this */
     if (status == ROAN_OK)
         ROAN_IGNORE(roan_server_run(server)); /* the exit code of a process */
     return NULL;
@@ -143,13 +144,10 @@ static void *run_first(void *argument)
 static roan_status run_server(roan_embedded *embedded, roan_error *reterr)
 {
     first_start start = {.embedded = embedded};
-    ROAN_ASSERT(pthread_barrier_init(&start.is_started, NULL, 2) == 0);
     int problem = pthread_create(&embedded->thread, NULL, run_first, &start);
-    if (problem == 0)
-        pthread_barrier_wait(&start.is_started);
-    pthread_barrier_destroy(&start.is_started);
     if (problem != 0)
         return roan_error_set_errno(reterr, problem, "cannot start a thread");
+    pthread_barrier_wait(&embedded->started);
     if (start.status == ROAN_OK)
         return ROAN_OK;
     pthread_join(embedded->thread, NULL);
@@ -188,6 +186,7 @@ static void free_embedded(roan_embedded *embedded)
     roan_reset_free(embedded->reset);
     roan_embedded_link_free(embedded->link);
     pthread_mutex_destroy(&embedded->lock);
+    pthread_barrier_destroy(&embedded->started);
     roan_free(embedded, sizeof *embedded);
 }
 
@@ -206,14 +205,15 @@ roan_status roan_embedded_start(roan_embedded **ret_server, const roan_embedded_
         return status;
     roan_embedded *embedded = roan_alloc_zero(sizeof *embedded);
     ROAN_ASSERT(pthread_mutex_init(&embedded->lock, NULL) == 0);
+    ROAN_ASSERT(pthread_barrier_init(&embedded->started, NULL, 2) == 0);
     embedded->process = getpid();
     embedded->on_log = options.on_log;
     embedded->log_argument = options.log_argument;
     roan_clock_init(&embedded->clock);
-    if (options.clock_us != 0)
-        roan_clock_set_wall(&embedded->clock, options.clock_us);
     if (options.is_stopped)
         roan_clock_stop_wall(&embedded->clock);
+    if (options.clock_us != 0)
+        roan_clock_set_wall(&embedded->clock, options.clock_us);
     status = create_running(embedded, &options, reterr);
     if (status == ROAN_OK) {
         status = roan_embedded_link_create(embedded, options.name, &embedded->link, reterr);
