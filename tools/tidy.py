@@ -43,7 +43,8 @@ PUBLIC_LAYERS.update((name, "client") for name in (
     "client.h", "client_commands.h", "words.h", "decode.h", "batch.h", "lease.h", "transport.h", "scripted.h",
     "subscription.h", "script.h", "scan.h", "value_stream.h",
     "loop_uv.h", "loop_ev.h", "loop_glib.h", "loop_epoll.h"))
-PUBLIC_EXTRA = {"kit": ("client.h",), "fs": ("client.h",), "cli": tuple(PUBLIC_LAYERS)}
+# An embedded server is a transport of the client; that seam is a public header.
+PUBLIC_EXTRA = {"server": ("transport.h",), "kit": ("client.h",), "fs": ("client.h",), "cli": tuple(PUBLIC_LAYERS)}
 
 # Layers that take bytes and a time value and give back bytes: no sockets, no files, no wall clock.
 PURE_LAYERS = ("resp", "types", "engine")

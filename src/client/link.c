@@ -165,7 +165,7 @@ void roan_link_submit(roan_link *link, roan_future *future, bool is_waited_for, 
         link->states |= future->states;
     link->next_deadline_us = ROAN_MIN(link->next_deadline_us, future->deadline_us);
     if (link->state != ROAN_LINK_READY)
-        roan_link_want(link, now_us, outcome);
+        roan_link_want(link, roan_now_us(link->client), outcome); /* begun_us may be a little old */
     link->used_us = now_us;
 }
 

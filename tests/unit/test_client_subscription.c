@@ -948,6 +948,7 @@ static void test_callbacks_in_order(void **state)
     assert_int_equal(roan_turn(client, 0), ROAN_OK);
     assert_string_equal(all.text, "01");
     publish_numbers("n", 2, 6);
+    assert_int_equal(roan_turn(client, 0), ROAN_OK);
     assert_string_equal(all.text, "012345");
     assert_true(all.was_refused);
     roan_message message;
@@ -957,6 +958,7 @@ static void test_callbacks_in_order(void **state)
         assert_int_equal(roan_turn(client, 10), ROAN_OK);
     assert_int_equal(all.last_failure, ROAN_E_SERVER);
     roan_subscription_end(all.subscription);
+    assert_int_equal(roan_turn(client, 0), ROAN_OK);
     assert_int_equal(all.last_failure, ROAN_E_CLOSED);
     assert_int_equal(all.count, 8);
     roan_subscription_free(all.subscription);
