@@ -286,6 +286,7 @@ static int base_loadstring(lua_State *lua)
 
 static int base_load(lua_State *lua)
 {
+    roan_lua_check_depth(lua);
     luaL_checktype(lua, 1, LUA_TFUNCTION);
     const char *name = luaL_optstring(lua, 2, "=(load)");
     lua_settop(lua, 2);
@@ -370,6 +371,9 @@ static int table_setn(lua_State *lua)
 static const char *const base_names[] = {"_VERSION", "assert",   "error",    "gcinfo", "ipairs", "rawequal", "select",
                                          "tonumber", "tostring", "type",     "unpack", "xpcall", NULL};
 static const char *const coroutine_names[] = {"create", "resume", "running", "status", "wrap", "yield", NULL};
+/* They call functions of the script. */
+static const char *const string_callers[] = {"format", "gsub", NULL};
+static const char *const table_callers[] = {"foreach", "foreachi", "sort", NULL};
 static const char *const string_names[] = {"byte", "char", "dump",  "find", "format", "gmatch",  "gsub", "len",
                                            "lower", "match", "rep", "reverse", "sub", "upper", NULL};
 static const char *const table_names[] = {"concat", "foreach", "foreachi", "getn", "maxn", "remove", "sort", NULL};
@@ -423,6 +427,7 @@ static void set_function(lua_State *lua, int table, const char *name, lua_CFunct
 static void open_string(lua_State *lua, int globals)
 {
     push_library(lua, "string", string_names);
+    roan_lua_guard(lua, string_callers);
     alias(lua, "gmatch", "gfind");
     roan_interp_protect(lua);
     int proxy = lua_gettop(lua);
@@ -445,6 +450,7 @@ static void open_libraries(lua_State *lua, int globals)
 {
     open_string(lua, globals);
     push_library(lua, "table", table_names);
+    roan_lua_guard(lua, table_callers);
     set_function(lua, lua_gettop(lua), "insert", table_insert);
     set_function(lua, lua_gettop(lua), "setn", table_setn);
     roan_interp_protect(lua);
@@ -459,6 +465,8 @@ static void open_libraries(lua_State *lua, int globals)
     } plain[] = {{"coroutine", coroutine_names}, {"os", os_names}, {"bit", bit_names}};
     for (size_t i = 0; i < ROAN_COUNT_OF(plain); i++) {
         push_library(lua, plain[i].name, plain[i].names);
+        if (plain[i].names == coroutine_names)
+            roan_lua_guard_coroutines(lua);
         if (plain[i].names == bit_names) {
             lua_getfield(lua, -1, "tohex");
             lua_pushcclosure(lua, bit_tohex, 1);

@@ -22,6 +22,7 @@ typedef struct roan_interp {
     size_t bytes_max;
     bool ran_out;      /* of memory, since this was last looked at */
     bool is_for_functions;
+    uintptr_t stack_end; /* of what the running script may use of its thread's C stack, which grows downwards */
     int globals;       /* registry: the real table of globals */
     int loading;       /* functions: the globals while a library is loaded */
     int global_meta;   /* metatable of the proxy that scripts have as _G */
@@ -30,6 +31,7 @@ typedef struct roan_interp {
 } roan_interp;
 
 #define ROAN_LUA_BYTES_MAX ((size_t)1 << 30) /* of one interpreter */
+#define ROAN_LUA_C_STACK_BYTES ((size_t)1 << 20) /* threads have 2 MiB at least */
 
 /* A new state with its libraries; the `redis` tables come from roan_interp_open_api. */
 void roan_interp_init(roan_interp *interp, roan_scripts *scripts, bool is_for_functions);
@@ -42,6 +44,9 @@ static inline roan_interp *roan_interp_of(lua_State *lua)
     lua_getallocf(lua, &interp);
     return interp;
 }
+
+/* Must be called by whoever calls into Lua, on the thread that will. */
+void roan_interp_enter(roan_interp *interp);
 
 /* Replaces the table on top of the stack by a proxy for it. */
 void roan_interp_protect(lua_State *lua);
@@ -61,6 +66,13 @@ void roan_interp_leave_loading(roan_interp *interp);
 /* Pushes the table of the library. */
 void roan_lua_push_struct(lua_State *lua);
 void roan_lua_push_cmsgpack(lua_State *lua);
+
+/* depth.c: raises an error when too little of the C stack is left. */
+void roan_lua_check_depth(lua_State *lua);
+
+/* Makes the named functions of the table on top do so, or resume and wrap. */
+void roan_lua_guard(lua_State *lua, const char *const *names);
+void roan_lua_guard_coroutines(lua_State *lua);
 
 /* Pushes the table `redis` (api.c): for scripts, for functions, or for the loading of libraries. */
 typedef enum roan_lua_api { ROAN_LUA_EVAL, ROAN_LUA_FUNCTIONS, ROAN_LUA_LOADING } roan_lua_api;

@@ -303,6 +303,7 @@ static bool run_code(roan_scripts *scripts, roan_slice body, problem_text proble
         snprintf(problem, sizeof(problem_text), "ERR Error compiling function: %s", lua_tostring(lua, -1));
     } else {
         scripts->loading_since = roan_clock_ticks(scripts->engine->clock);
+        roan_interp_enter(interp);
         roan_interp_enter_loading(interp);
         is_done = lua_pcall(lua, 0, 0, 1) == 0;
         roan_interp_leave_loading(interp);

@@ -530,6 +530,7 @@ void roan_script_run_now(roan_call *call, const roan_script_start *start)
     lua_rawgeti(lua, LUA_REGISTRYINDEX, run->interp->handler);
     lua_rawgeti(lua, LUA_REGISTRYINDEX, run->interp->runner);
     lua_pushlightuserdata(lua, &context);
+    roan_interp_enter(run->interp);
     if (ROAN_UNLIKELY(lua_pcall(lua, 1, 1, 1) != 0)) {
         roan_script_send_error(call, lua);
     } else {
