@@ -24,7 +24,8 @@ from resp import Connection, encode, plain  # noqa: E402
 WORKERS = "--threads 4"
 PROCESSES = 4
 CONNECTIONS = 4           # of each process
-SECONDS = 2.0             # of each check
+SECONDS = 2.0             # of each round of a check; slow servers get more of them
+ROUNDS_MAX = 6
 WINDOW_MS, BURST_MS = 100, 10
 GROUPS = 3                # of keys that are in use at the same time; a history is one group in one window
 PIPELINE_MAX = 4
@@ -168,7 +169,7 @@ def receive(connection, client, pending, histories):
 
 def drive(job):
     """One process: keeps its connections busy until the end; {group: operations}."""
-    port, seed, number, shape_name, start_ns = job
+    port, seed, number, shape_name, start_ns, end_ns = job
     source = random.Random("%s:%d" % (seed, number))
     poll, histories, clients = select.poll(), {}, {}
     for i in range(CONNECTIONS):
@@ -178,7 +179,7 @@ def drive(job):
     is_over = False
     while not is_over or any(state[3] for state in clients.values()):
         now = time.monotonic_ns()
-        is_over = now > start_ns + SECONDS * 1e9
+        is_over = now > end_ns
         window, place = divmod(now - start_ns, WINDOW_MS * 1000000)
         may_send = not is_over and place < BURST_MS * 1000000
         for state in clients.values():
@@ -193,10 +194,10 @@ def drive(job):
 
 def disturb(job):
     """Commands that run alone, and a transaction with more keys than a lane takes stripes for."""
-    port, seed, number, _, start_ns = job
+    port, seed, number, _, _, end_ns = job
     source = random.Random("%s:%d" % (seed, number))
     with Connection(port, timeout=20) as connection:
-        while time.monotonic_ns() < start_ns + SECONDS * 1e9:
+        while time.monotonic_ns() < end_ns:
             connection.call(*source.choice([("DBSIZE",), ("KEYS", "none*"), ("CLIENT", "LIST"),
                                             ("DEL", *["none%d" % i for i in range(200)])]))
             time.sleep(0.002)
@@ -210,13 +211,21 @@ def run_job(job):
 def record(context, shape):
     """{group: operations} of all processes."""
     start_ns = time.monotonic_ns()
-    jobs = [(context.server.port, context.options.seed, number, shape.__name__, start_ns) for number in range(PROCESSES + 1)]
     histories = {}
+    for number in range(ROUNDS_MAX):
+        record_round(context, shape, "%s.%d" % (context.options.seed, number), start_ns, histories)
+        if sum(map(len, histories.values())) > OPERATIONS_MIN:
+            break
+    return histories
+
+
+def record_round(context, shape, seed, start_ns, histories):
+    end_ns = time.monotonic_ns() + int(SECONDS * 1e9)
+    jobs = [(context.server.port, seed, number, shape.__name__, start_ns, end_ns) for number in range(PROCESSES + 1)]
     with multiprocessing.get_context("fork").Pool(len(jobs)) as pool:
         for part in pool.map(run_job, jobs, 1):
             for group, operations in part.items():
                 histories.setdefault(group, []).extend(operations)
-    return histories
 
 
 # -- deciding -----------------------------------------------------------------------------------------
