@@ -2,9 +2,10 @@
  * in.
  *
  * The first input byte chooses the size of the pieces. Both readings are reduced to a hash over the
- * trees, which also touches every byte that a tree points to.
+ * trees, which also touches every byte that a tree points to. The one in pieces offers a place for
+ * every reply, of exactly its size, so that sanitizers see what is written beyond it.
  */
-#include "roan/resp.h"
+#include "resp/reply_reader.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +48,9 @@ static uint64_t hash_value(const roan_value *value, uint64_t hash)
     return hash;
 }
 
-static reading read_pieces(const char *data, size_t bytes, size_t piece)
+#define PLACE_BYTES 160
+
+static reading read_pieces(const char *data, size_t bytes, size_t piece, bool offers_places)
 {
     roan_reply_reader *reader = roan_reply_reader_create();
     reading result = {.hash = 0xcbf29ce484222325ULL};
@@ -60,7 +63,11 @@ static reading read_pieces(const char *data, size_t bytes, size_t piece)
         REQUIRE(status == ROAN_OK);
         for (;;) {
             roan_error error;
-            status = roan_reply_reader_next(reader, &value, &error);
+            roan_reply_place place = {NULL, PLACE_BYTES, free};
+            if (offers_places)
+                REQUIRE((place.memory = malloc(PLACE_BYTES)) != NULL);
+            status = roan_reply_reader_next_at(reader, &place, &value, &error);
+            free(place.memory);
             if (status != ROAN_OK) {
                 REQUIRE(status == ROAN_E_PROTOCOL);
                 REQUIRE(error.text[0] != '\0');
@@ -91,8 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     if (bytes < 2)
         return 0;
     stream_bytes = bytes - 1;
-    whole = read_pieces(stream, stream_bytes, stream_bytes);
-    pieces = read_pieces(stream, stream_bytes, data[0] % 32u + 1u);
+    whole = read_pieces(stream, stream_bytes, stream_bytes, false);
+    pieces = read_pieces(stream, stream_bytes, data[0] % 32u + 1u, true);
     REQUIRE(whole.hash == pieces.hash);
     REQUIRE(whole.replies == pieces.replies);
     REQUIRE(whole.is_broken == pieces.is_broken);
