@@ -66,7 +66,7 @@ static int race(roan *client)
     roan_future *futures[2];
     size_t first;
 
-    futures[0] = roan_blpop_go(client, &list, 1, 0.5, NULL);            /* nil after half a second */
+    futures[0] = roan_blpop_go(client, &list, 1, 0.5, NULL); /* nil after half a second */
     futures[1] = roan_strlen_go(client, ROAN_LITERAL("async:sum"), ROAN_WITH(.timeout_ms = 1000));
     first = roan_wait_any(futures, 2, -1);
     printf("call %zu was first\n", first);

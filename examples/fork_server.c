@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WORKERS 4
+#define WORKERS  4
 #define REQUESTS 25
 
 static int serve(roan *client)

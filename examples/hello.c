@@ -22,8 +22,8 @@ static int greet(roan *client)
     int64_t visits;
 
     /* Keys and values are slices: any bytes, with a length. This one expires after a minute. */
-    if (roan_set(client, ROAN_LITERAL("greeting"), ROAN_LITERAL("hello, world"),
-                 ROAN_SET_OPTIONS(.ex = ROAN_SOME(60)), NULL, NULL) != ROAN_OK)
+    if (roan_set(client, ROAN_LITERAL("greeting"), ROAN_LITERAL("hello, world"), ROAN_SET_OPTIONS(.ex = ROAN_SOME(60)),
+                 NULL, NULL) != ROAN_OK)
         return fail("SET");
     if (roan_get(client, ROAN_LITERAL("greeting"), &greeting, NULL) != ROAN_OK)
         return fail("GET");

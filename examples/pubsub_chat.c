@@ -16,7 +16,7 @@
 #include <time.h>
 
 #define LINE_BYTES_MAX 500
-#define LAST_WORDS_MS 2000
+#define LAST_WORDS_MS  2000
 
 typedef struct chat {
     const char *name;

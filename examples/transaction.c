@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define THREADS 4
+#define THREADS   4
 #define TRANSFERS 25
 
 static const roan_slice accounts[2] = {{"account:{bank}:a", 16}, {"account:{bank}:b", 16}};
@@ -87,8 +87,8 @@ static int run(roan *client)
     for (int i = 0; i < 2; i++)
         if (read_balance(client, accounts[i], &balances[i]) != ROAN_OK)
             return 1;
-    printf("%d transfers by %d threads, %d threads failed, together there is %lld\n", THREADS * TRANSFERS, THREADS, failed,
-           balances[0] + balances[1]);
+    printf("%d transfers by %d threads, %d threads failed, together there is %lld\n", THREADS * TRANSFERS, THREADS,
+           failed, balances[0] + balances[1]);
     return failed != 0 || balances[0] + balances[1] != 200;
 }
 

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JOBS ROAN_LITERAL("queue:jobs")
+#define JOBS         ROAN_LITERAL("queue:jobs")
 #define IDLE_SECONDS 1
 
 static int fail(const char *doing)
@@ -54,8 +54,8 @@ static int work(roan *client, roan_slice doing)
 
     /* Blocks on a connection of its own; other threads of the program keep using the shared one. Its deadline is the
      * timeout and a grace, so a server that has died is noticed. */
-    while ((status = roan_blmove(client, JOBS, doing, ROAN_LIST_END_LEFT, ROAN_LIST_END_RIGHT, IDLE_SECONDS, &job, NULL)) ==
-           ROAN_OK) {
+    while ((status = roan_blmove(client, JOBS, doing, ROAN_LIST_END_LEFT, ROAN_LIST_END_RIGHT, IDLE_SECONDS, &job,
+                                 NULL)) == ROAN_OK) {
         do_job(job.data);
         status = roan_lrem(client, doing, 1, roan_slice_make(job.data, job.bytes), NULL, NULL);
         roan_bytes_free(&job);

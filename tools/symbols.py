@@ -40,7 +40,6 @@ MUTABLE_ALLOWED = {
     ("link_io.c", "spare_buffers"): "receive buffers that no connection needs, for the whole process",
     ("code.c", "last_id"): "scripts of all handles are told apart by number",
     ("outcome.c", "callback_depth"): "of the thread: is it inside of a callback?",
-    ("outcome.c", "turning"): "of the thread: whose roan_turn() it is in",
     ("reply.c", "roan_hiredis_reply_functions"): "never changed; the interface wants a pointer to what is not const",
 }
 

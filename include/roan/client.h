@@ -94,9 +94,9 @@ typedef enum roan_event {
     ROAN_EVENT_CLOSED
 } roan_event;
 
-/* Called on the thread that drives the connection, with drive=loop in roan_turn() or roan_close() (but on_start, which is
- * called where the command begins). They must return quickly and may call asynchronous functions only:
- * a synchronous call from inside fails with ROAN_E_USAGE. Every pointer may be NULL. */
+/* Called on the thread that drives the connection, with drive=loop on the one that calls roan_turn() (before the first
+ * time: that opened the handle) or roan_close(); but on_start where the command begins. They must return quickly and may
+ * call asynchronous functions only: a synchronous call from inside fails with ROAN_E_USAGE. Every pointer may be NULL. */
 typedef struct roan_hooks {
     size_t size; /* sizeof(roan_hooks) */
     void *argument;
@@ -268,8 +268,9 @@ ROAN_API bool roan_is_settled(const roan_future *future);
  * ROAN_NIL. */
 ROAN_API roan_status roan_take(roan_future *future, roan_value **ret_reply, roan_failure *ret_failure);
 
-/* Calls fn(future, argument) once it has settled: on the driving thread (drive=loop: in roan_turn() or roan_close(), never
- * on a thread that waits for something else), or right here when it has settled already. One per future. The reference passes to fn, which ends it with roan_take() or roan_drop(). */
+/* Calls fn(future, argument) once it has settled: on the driving thread (drive=loop: the one that calls roan_turn(), and
+ * no other that waits for something), or right here when it has settled already. One per future. The reference passes to
+ * fn, which ends it with roan_take() or roan_drop(). */
 typedef void (*roan_then_fn)(roan_future *future, void *argument);
 ROAN_API void roan_then(roan_future *future, roan_then_fn fn, void *argument);
 

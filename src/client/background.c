@@ -54,6 +54,7 @@ roan_status roan_background_init(roan *client, roan_error *reterr)
     ROAN_ASSERT(pthread_mutex_init(&background->lock, NULL) == 0);
     background->epoll_fd = background->timer_fd = -1;
     roan_outcome_begin(&background->deferred);
+    atomic_store(&background->loop_thread, pthread_self());
     atomic_store(&background->is_asleep, is_loop);
     background->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (background->wake_fd >= 0 && !is_loop)
@@ -394,8 +395,8 @@ void roan_background_unwatch(roan_link *link)
     link->watched_fd = -1;
 }
 
-/* Lock of the link held. While a waiting caller drives, its replies are no matter of the loop: that would wake for each
- * of them, for nothing. Then the loop looks again after a while, unless whoever leaves something to do wakes it first. */
+/* Lock of the link held. While a waiting caller drives, its replies are no matter of the loop: it would be woken for each
+ * of them, for nothing. It looks again after a while, unless somebody who leaves something to do wakes it first. */
 static void watch(roan_background *background, roan_link *link, int64_t *due_us)
 {
     int fd = link->wire != NULL ? link->wire->stream->transport->fd(link->wire->stream) : -1;
@@ -410,13 +411,14 @@ static void watch(roan_background *background, roan_link *link, int64_t *due_us)
     if (fd != link->watched_fd)
         roan_background_unwatch(link);
     struct epoll_event event = {.events = events, .data.ptr = link};
-    if (fd >= 0 && epoll_ctl(background->epoll_fd, link->watched_fd >= 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0)
+    if (fd >= 0 &&
+        epoll_ctl(background->epoll_fd, link->watched_fd >= 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0)
         return; /* the timer still calls for rounds */
     link->watched_fd = fd;
     link->watched_events = events;
 }
 
-/* When the next round is due; on the way the descriptor is told of all links. Not by way of `visited`: callbacks inside
+/* When the next round is due; on the way the descriptor is told of all links. Not by way of `visits`: callbacks inside
  * of a round may ask for it, too. */
 static int64_t watch_links(roan *client)
 {
@@ -460,10 +462,8 @@ static bool try_round(roan *client, int64_t wait_us)
 {
     if (atomic_exchange(&client->background.is_turning, true))
         return false;
-    roan_outcome_set_turning(client);
     roan_outcome_finish_deferred(client);
     roan_background_round(client, wait_us);
-    roan_outcome_set_turning(NULL);
     roan_background_watch(client);
     atomic_store(&client->background.is_turning, false);
     return true;
@@ -567,7 +567,6 @@ void roan_background_forget(roan *client)
     atomic_store(&background->is_asleep, false);
     atomic_store(&background->is_turning, false);
     atomic_store(&background->has_turned, false);
-    roan_outcome_set_turning(NULL);
     roan_outcome_forget(&background->deferred); /* the parent's */
     background->timer_us = 0;
     free(background->items);

@@ -21,8 +21,8 @@ typedef struct roan_background {
     _Atomic bool is_notified;
     _Atomic bool is_asleep;
     _Atomic bool is_turning; /* somebody does a round in place of a thread */
-    _Atomic bool has_turned; /* by the program; then loop_thread is who did it last */
-    _Atomic pthread_t loop_thread;
+    _Atomic bool has_turned; /* by the program */
+    _Atomic pthread_t loop_thread; /* who did it last, at first who opened the handle */
     roan_outcome deferred;   /* LOOP: callbacks for the next turn */
     int wake_fd;          /* eventfd, -1 until needed */
     int epoll_fd, timer_fd; /* LOOP: what the program polls */

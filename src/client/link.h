@@ -253,9 +253,7 @@ void roan_outcome_event(roan_link *link, roan_event event, const roan_failure *f
 void roan_outcome_push(roan_link *link, roan_value *push, roan_outcome *outcome); /* takes the push */
 /* Adds what `from` holds to `to`. */
 void roan_outcome_move(roan_outcome *to, roan_outcome *from);
-/* LOOP: this thread is inside of the handle's roan_turn() from now on; NULL: no longer. Outside of it callbacks are put
- * off until the next turn: by roan_outcome_finish(), until roan_outcome_finish_deferred(). */
-void roan_outcome_set_turning(const roan *root);
+/* LOOP: callbacks that were put off, because another thread than the loop's drove, are called by the next turn. */
 void roan_outcome_finish_deferred(roan *root);
 /* Nobody is told. */
 void roan_outcome_forget(roan_outcome *outcome);

@@ -142,17 +142,11 @@ static void end(const roan_hooks *hooks, roan_future *future, int64_t now_us)
 
 /* ---- callbacks of a loop's handle ---- */
 
-static __thread const roan *turning; /* whose roan_turn() this thread is in */
-
-void roan_outcome_set_turning(const roan *root)
-{
-    turning = root;
-}
-
 /* A program with a loop expects its callbacks there, not on a thread that happens to wait for something else. */
 static bool must_wait_for_turn(const roan *root)
 {
-    return root->settings->options.drive == ROAN_DRIVE_LOOP && turning != root && !atomic_load(&root->is_closing);
+    return root->settings->options.drive == ROAN_DRIVE_LOOP && !atomic_load(&root->is_closing) &&
+           !pthread_equal(atomic_load(&root->background.loop_thread), pthread_self());
 }
 
 static bool has_callbacks(const roan_outcome *outcome)

@@ -6,7 +6,7 @@
 
 #include "roan/client.h"
 
-#define KIT_TICK_MS 10
+#define KIT_TICK_MS     10
 #define KIT_HANDLES_MAX 4
 
 extern const char *const kit_name;

@@ -15,7 +15,7 @@
 #include "ticks.h"
 
 #define K(text) ROAN_LITERAL(text)
-#define RUN_MS 10000
+#define RUN_MS  10000
 
 static server_process server;
 static void (*at_tick)(void); /* the test's, for every tick */

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define SERVER_WORDS_MAX 32
-#define SERVER_START_MS 10000
+#define SERVER_START_MS  10000
 
 typedef struct server_process {
     char **command; /* ends with NULL */

@@ -5,11 +5,11 @@
  *     synchronous    a quarter, SET, GET and INCR by two threads
  *     asynchronous   a half, with callbacks and values of 16 bytes to 8 KiB; some have a deadline of 1 ms
  *     batches        a quarter, of 50 commands, every other one a transaction
- *     besides        a few blocking commands, leases and optimistic transactions a second; every 7 s all connections are
- *                    killed by the server, so that losing and coming back is part of it
+ *     besides        a few blocking commands, leases and optimistic transactions a second; every 7 s the server kills all
+ *                    connections, so that losing and coming back is part of it
  *
- * Every 10 s one line: rates, failures, memory. The memory after a fifth of the time (but at most 30 s) is the measure: at
- * the end it may be a tenth and 2 MiB more. Fails, too, when a call fails for another reason than the killing and the
+ * Every 10 s one line: rates, failures, memory. The memory after a fifth of the time (but at most 30 s) is the measure:
+ * at the end it may be a tenth and 2 MiB more. Fails, too, when a call fails for another reason than the killing and the
  * short deadlines, when one never settles, or when less than four fifths of the wanted rate was reached.
  */
 #include "base/macros.h"
@@ -19,13 +19,13 @@
 #include "ticks.h"
 
 #define VALUE_BYTES_MAX 8192
-#define KEYS 5000
-#define UNDER_WAY_MAX 2000
-#define BATCH_COMMANDS 50
-#define REPORT_S 10
-#define KILL_S 7
-#define WARM_S_MAX 30
-#define STEP_US 2000
+#define KEYS            5000
+#define UNDER_WAY_MAX   2000
+#define BATCH_COMMANDS  50
+#define REPORT_S        10
+#define KILL_S          7
+#define WARM_S_MAX      30
+#define STEP_US         2000
 
 typedef struct soak {
     roan *client;
@@ -91,15 +91,12 @@ static void do_synchronous(uint64_t number)
     roan_bytes old = {NULL, 0};
 
     switch (number % 3) {
-    case 0:
-        count(roan_set(all.client, key, roan_slice_make(all.value, 16 + number % 200), NULL, NULL, NULL), 1);
-        break;
+    case 0: count(roan_set(all.client, key, roan_slice_make(all.value, 16 + number % 200), NULL, NULL, NULL), 1); break;
     case 1:
         count(roan_get(all.client, key, &old, NULL), 1);
         roan_bytes_free(&old);
         break;
-    default:
-        count(roan_incr(all.client, ROAN_LITERAL("soak-count"), NULL, NULL), 1);
+    default: count(roan_incr(all.client, ROAN_LITERAL("soak-count"), NULL, NULL), 1);
     }
 }
 
@@ -114,7 +111,8 @@ static void do_asynchronous(uint64_t number)
         usleep(100);
     atomic_fetch_add(&all.under_way, 1);
     if (number % 2 == 0)
-        future = roan_set_go(all.client, key, roan_slice_make(all.value, 16 + number * 31 % (VALUE_BYTES_MAX - 16)), NULL, soon);
+        future = roan_set_go(all.client, key, roan_slice_make(all.value, 16 + number * 31 % (VALUE_BYTES_MAX - 16)),
+                             NULL, soon);
     else
         future = roan_get_go(all.client, key, soon);
     roan_then(future, on_settled, (void *)(uintptr_t)1);
@@ -155,12 +153,8 @@ static void do_rarely(uint64_t number)
     roan_status status;
 
     switch (number % 4) {
-    case 0:
-        count(roan_rpush(all.client, list, &list, 1, NULL, NULL), 1);
-        break;
-    case 1:
-        count(roan_blpop(all.client, &list, 1, 0.01, NULL, NULL), 1);
-        break;
+    case 0: count(roan_rpush(all.client, list, &list, 1, NULL, NULL), 1); break;
+    case 1: count(roan_blpop(all.client, &list, 1, 0.01, NULL, NULL), 1); break;
     case 2:
         status = roan_lease_take(all.client, &lease, 0);
         if (status == ROAN_OK) {
@@ -169,8 +163,7 @@ static void do_rarely(uint64_t number)
         }
         count(status, 1);
         break;
-    default:
-        count(roan_watch(all.client, &watched, 1, 0, add_one, NULL, NULL), 1);
+    default: count(roan_watch(all.client, &watched, 1, 0, add_one, NULL, NULL), 1);
     }
 }
 
@@ -215,8 +208,8 @@ static size_t rss_kib(void)
 
 static void kill_connections(void)
 {
-    roan_slice words[] = {ROAN_LITERAL("CLIENT"), ROAN_LITERAL("KILL"), ROAN_LITERAL("TYPE"), ROAN_LITERAL("normal"),
-                          ROAN_LITERAL("SKIPME"), ROAN_LITERAL("no")};
+    roan_slice words[] = {ROAN_LITERAL("CLIENT"), ROAN_LITERAL("KILL"),   ROAN_LITERAL("TYPE"),
+                          ROAN_LITERAL("normal"), ROAN_LITERAL("SKIPME"), ROAN_LITERAL("no")};
 
     roan_drop(roan_go(all.client, ROAN_COUNT_OF(words), words, ROAN_WITH(.retry = -1)));
 }
@@ -226,10 +219,12 @@ static void report(int second, uint64_t done_before)
     roan_client_stats stats = {.size = sizeof stats};
 
     roan_get_stats(all.client, &stats);
-    printf("%4d s %7.0f ops/s  failed %llu (%llu late, %llu lost)  connects %llu  pending %u  writes/op %.2f  RSS %zu KiB\n",
-           second, (double)(atomic_load(&all.done) - done_before) / REPORT_S, (unsigned long long)atomic_load(&all.failed),
-           (unsigned long long)atomic_load(&all.late), (unsigned long long)atomic_load(&all.lost),
-           (unsigned long long)stats.connects, stats.pending, (double)stats.writes / (double)(stats.commands + 1), rss_kib());
+    printf(
+        "%4d s %7.0f ops/s  failed %llu (%llu late, %llu lost)  connects %llu  pending %u  writes/op %.2f  RSS %zu KiB\n",
+        second, (double)(atomic_load(&all.done) - done_before) / REPORT_S, (unsigned long long)atomic_load(&all.failed),
+        (unsigned long long)atomic_load(&all.late), (unsigned long long)atomic_load(&all.lost),
+        (unsigned long long)stats.connects, stats.pending, (double)stats.writes / (double)(stats.commands + 1),
+        rss_kib());
     fflush(stdout);
 }
 
@@ -246,8 +241,8 @@ static int judge(int seconds, size_t warm_kib, size_t end_kib, uint32_t left)
         problems += printf("a call failed with %s\n", roan_status_name(-(roan_status)atomic_load(&all.surprise))) > 0;
     if (left != 0)
         problems += printf("%u calls never settled\n", left) > 0;
-    printf("%.0f operations per second, RSS %zu KiB after warming up and %zu KiB at the end: %s\n", rate, warm_kib, end_kib,
-           problems == 0 ? "good" : "bad");
+    printf("%.0f operations per second, RSS %zu KiB after warming up and %zu KiB at the end: %s\n", rate, warm_kib,
+           end_kib, problems == 0 ? "good" : "bad");
     return problems != 0;
 }
 

@@ -11,7 +11,7 @@
 #include "roan/scan.h"
 #include "roan/subscription.h"
 
-#define WORK_MS 250
+#define WORK_MS   250
 #define TRIES_MAX 3
 
 static ticks measured;
@@ -24,12 +24,12 @@ static void note_tick(void)
 /* Begins work with the handle; each piece counts in `of`, and `wanted` is how many pieces there are. */
 typedef struct job {
     const char *query;
-    int (*port)(void);      /* NULL: the server */
-    const char *host;       /* NULL: 127.0.0.1 */
+    int (*port)(void); /* NULL: the server */
+    const char *host;  /* NULL: 127.0.0.1 */
     int (*begin)(roan *client, tally *of);
-    void (*end)(void);      /* before the handle is closed */
-    int work_ms;            /* 0: WORK_MS */
-    bool is_left;           /* connecting goes on without end: not waited for */
+    void (*end)(void); /* before the handle is closed */
+    int work_ms;       /* 0: WORK_MS */
+    bool is_left;      /* connecting goes on without end: not waited for */
     bool may_fail;
 } job;
 
@@ -114,7 +114,10 @@ static void test_connecting_by_name(void **state)
 {
     (void)state;
     prove(&(job){.host = "localhost", .begin = begin_ping, .query = ""});
-    prove(&(job){.host = "no-such-host.invalid", .begin = begin_ping, .is_left = true, .may_fail = true,
+    prove(&(job){.host = "no-such-host.invalid",
+                 .begin = begin_ping,
+                 .is_left = true,
+                 .may_fail = true,
                  .query = "&backoff_first_ms=10&backoff_max_ms=20"});
 }
 
@@ -144,7 +147,10 @@ static int dead_port(void)
 static void test_reconnecting_to_a_dead_server(void **state)
 {
     (void)state;
-    prove(&(job){.port = dead_port, .begin = begin_ping, .is_left = true, .may_fail = true,
+    prove(&(job){.port = dead_port,
+                 .begin = begin_ping,
+                 .is_left = true,
+                 .may_fail = true,
                  .query = "&backoff_first_ms=5&backoff_max_ms=20"});
 }
 
@@ -279,7 +285,8 @@ static void *scan_again_and_again(void *client)
         roan_value *page;
         size_t keys = 0;
         roan_status status;
-        if (roan_scan_create(&scan, client, ROAN_SCAN_KEYS, K(""), ROAN_SCAN_OPTIONS(.prefetch = true), NULL) != ROAN_OK)
+        if (roan_scan_create(&scan, client, ROAN_SCAN_KEYS, K(""), ROAN_SCAN_OPTIONS(.prefetch = true), NULL) !=
+            ROAN_OK)
             return NULL;
         while ((status = roan_scan_next(scan, &page)) == ROAN_OK) {
             keys += page->count;

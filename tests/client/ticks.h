@@ -26,8 +26,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TICKS_MS 10
-#define TICKS_MAX 4096
+#define TICKS_MS          10
+#define TICKS_MAX         4096
 #define TICKS_SHORTEST_MS 150
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
