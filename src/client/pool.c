@@ -254,7 +254,7 @@ void roan_pool_begin(roan *client, roan_future *future)
         settle_in_line(future, &failure, &outcome);
     } else {
         *ticket = (roan_ticket){.future = roan_keep(future),
-                                .until_us = ROAN_MIN(line_until_us(client, future->begun_us), future->deadline_us)};
+                                .until_us = ROAN_MIN(line_until_us(client, roan_now_us(client)), future->deadline_us)};
         enqueue(pool, ticket, &outcome);
         ticket = NULL;
     }
