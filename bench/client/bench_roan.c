@@ -40,7 +40,7 @@ static void die_with(const char *what)
 static void check(roan_status status, roan_value *reply, const char *why)
 {
     if (status != ROAN_OK)
-        die("no reply", why);
+        die("no reply", status == ROAN_NIL ? "there is no value" : why);
     if (reply->type != ROAN_REPLY_BULK || reply->text.bytes != opt.bytes)
         die("the reply is not the value", "");
     roan_value_free(reply);
@@ -48,11 +48,11 @@ static void check(roan_status status, roan_value *reply, const char *why)
 
 static void take(roan_future *future)
 {
-    roan_failure failure = {0};
+    roan_failure failure; /* filled when there is one */
     roan_value *reply;
     roan_status status = roan_take(future, &reply, &failure);
 
-    check(status, reply, failure.text);
+    check(status, reply, status == ROAN_OK ? "" : failure.text);
 }
 
 /* ---- the loops --------------------------------------------------------------------------------------------------- */

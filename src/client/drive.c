@@ -42,11 +42,15 @@ static bool may_take_role(const roan_link *link)
     return link->driver == ROAN_DRIVER_NONE || (link->driver == ROAN_DRIVER_BACKGROUND && link->is_polled);
 }
 
-/* One step of the driver: timers, sending, and then waiting for the server, at most until until_us. */
-static void step(roan_link *link, int64_t until_us, roan_outcome *outcome)
+static bool has_passed(const roan_link *link, int64_t until_us)
+{
+    return until_us != ROAN_NO_DEADLINE && roan_now_us(link->client) >= until_us;
+}
+
+/* One step of the driver: waits for the server, at most until until_us. */
+static void step(roan_link *link, int64_t now_us, int64_t until_us, roan_outcome *outcome)
 {
     const roan_transport *transport = link->client->transport;
-    int64_t now_us = roan_now_us(link->client);
     int64_t wait_us = ROAN_MIN(until_us, roan_link_due_us(link)) - now_us;
     roan_wire *wire = link->wire;
 
@@ -79,12 +83,14 @@ static void drive(roan_link *link, roan_ready_fn is_ready, const void *argument,
     link->is_held = false;
     atomic_store_explicit(&link->baton, NULL, memory_order_relaxed);
     for (;;) {
-        if (link->state != ROAN_LINK_READY || roan_now_us(link->client) >= roan_link_due_us(link))
+        bool is_done = is_ready(argument); /* then what is due is for who drives next */
+        int64_t now_us = is_done ? 0 : roan_now_us(link->client);
+        if (!is_done && (link->state != ROAN_LINK_READY || now_us >= roan_link_due_us(link)))
             roan_link_progress(link, outcome);
         roan_link_flush(link, outcome);
-        if (is_ready(argument) || roan_now_us(link->client) >= until_us)
+        if (is_done || is_ready(argument) || now_us >= until_us)
             break;
-        step(link, until_us, outcome);
+        step(link, now_us, until_us, outcome);
     }
     link->driver = ROAN_DRIVER_NONE;
     if (link->wire != NULL && link->watched_fd < 0 && link->client->root->settings->options.drive == ROAN_DRIVE_LOOP)
@@ -246,7 +252,7 @@ static void sleep_unlocked(roan_link *link, roan_wait_node *node, int64_t until_
 void roan_drive_wait(roan_link *link, roan_ready_fn is_ready, const void *argument, roan_wait_node *node,
                      int64_t until_us, roan_outcome *outcome)
 {
-    while (!is_ready(argument) && roan_now_us(link->client) < until_us) {
+    while (!is_ready(argument) && !has_passed(link, until_us)) {
         if (drive_or_send(link, is_ready, argument, until_us, outcome) || is_ready(argument))
             continue;
         sleep_unlocked(link, node, until_us, outcome);
@@ -265,7 +271,7 @@ void roan_drive_wait_settled(roan_link *link, roan_future *future, roan_wait_nod
                              roan_outcome *outcome)
 {
     atomic_fetch_add_explicit(&link->callers, 1, memory_order_relaxed);
-    while (!roan_is_settled(future) && roan_now_us(link->client) < until_us) {
+    while (!roan_is_settled(future) && !has_passed(link, until_us)) {
         if (drive_or_send(link, future_is_settled, future, until_us, outcome) || roan_is_settled(future))
             continue;
         sleep_unlocked(link, node, until_us, outcome);

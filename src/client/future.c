@@ -167,13 +167,15 @@ roan_future *roan_future_create(roan *client)
 {
     roan_future *future = take_from_store();
     char *cell = take_cell();
+    size_t bytes = sizeof *future;
 
+    __asm__("" : "+r"(bytes)); /* else the compiler takes an instruction that is slow to begin with */
     if (future == NULL || cell == NULL) {
         free(future);
         free(cell);
         return &no_memory_future;
     }
-    memset(future, 0, sizeof *future);
+    memset(future, 0, bytes);
     atomic_init(&future->references, 1);
     future->client = client;
     future->cell = future->request = cell;
@@ -183,22 +185,30 @@ roan_future *roan_future_create(roan *client)
     return future;
 }
 
-static void destroy(roan_future *future)
+static void free_batch(roan_future *future)
 {
-    ROAN_ASSERT(!future->is_queued && future->waiters == NULL);
     for (size_t i = 0; i < future->replies_count && future->replies != NULL; i++)
         roan_value_free(future->replies[i]);
     free(future->replies);
     free(future->parts);
+}
+
+static void destroy(roan_future *future)
+{
+    ROAN_ASSERT(!future->is_queued && future->waiters == NULL);
+    if (future->replies != NULL || future->parts != NULL)
+        free_batch(future);
     roan_value_free(future->reply);
-    free(future->failure);
+    if (future->failure != NULL)
+        free(future->failure);
     if (future->link != NULL && future->holds_link)
         roan_link_drop(future->link);
     if (future->request != future->cell)
         free(future->request);
     if (future->cell != NULL)
         roan_cell_release(future->cell);
-    free(future->old_request);
+    if (future->old_request != NULL)
+        free(future->old_request);
     if (future->free_plan != NULL)
         future->free_plan(future->plan);
     put_into_store(future);
@@ -271,16 +281,15 @@ static char *write_header(char *at, char type, size_t number)
     *at++ = type;
     if (number < 10) {
         *at++ = (char)('0' + number);
-        *at++ = '\r';
-        *at++ = '\n';
-        return at;
+    } else if (number < 100) {
+        *at++ = (char)('0' + number / 10);
+        *at++ = (char)('0' + number % 10);
+    } else {
+        for (; number > 0; number /= 10)
+            digits[count++] = (char)('0' + number % 10);
+        while (count > 0)
+            *at++ = digits[--count];
     }
-    do {
-        digits[count++] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    while (count > 0)
-        *at++ = digits[--count];
     *at++ = '\r';
     *at++ = '\n';
     return at;

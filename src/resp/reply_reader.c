@@ -9,7 +9,8 @@
  *
  *   block:   | header | root | other values ... | copy of the reply's bytes |
  *
- * Texts point into the copy. The block is from malloc, or a place that the caller offered. A reply of ADOPT_BYTES_MIN or more which is at least half of what is
+ * Texts point into the copy. The block is from malloc, or a place that the caller offered. The most common replies, a
+ * short line or bulk that is whole, take a shorter way: one pass, and only the text is copied. A reply of ADOPT_BYTES_MIN or more which is at least half of what is
  * buffered is not copied: the block takes the buffer itself and the reader goes on with a new one.
  *
  * Time is linear in the bytes fed: the scan never starts over, the buffer at least doubles when it
@@ -362,11 +363,6 @@ static void build_tree(const roan_reply_reader *reader, wire_cursor wire, roan_v
     roan_value *free_values = values + 1;
     roan_value *attribute = NULL; /* waits for the value it describes */
 
-    if (reader->scan.values == 1) {
-        build_value(reader, &wire, values, &free_values);
-        ROAN_ASSERT(wire.at == wire.end);
-        return;
-    }
     open[0] = (build_frame){.next = values, .left = 1};
     while (depth > 0 || open[0].left > 0) {
         build_frame *frame = &open[depth];
@@ -482,10 +478,124 @@ static roan_status take_reply(roan_reply_reader *reader, roan_reply_place *place
     return ROAN_OK;
 }
 
+/* ---- the common replies ---- */
+
+/* A reply without elements and attributes that is whole in the buffer. */
+typedef struct plain_reply {
+    roan_value value; /* its text is in the buffer */
+    size_t bytes;     /* with the type byte and all line ends */
+} plain_reply;
+
+/* Longer ones take the way of all. */
+#define PLAIN_BYTES_MAX 16384
+#define PLAIN_DIGITS_MAX 18 /* never too large for 64 bits */
+
+/* Reads digits and a line end from `at` on; returns what is behind, or NULL: something else, or not all there. */
+static const char *read_plain_number(const char *at, const char *end, uint64_t *ret_number)
+{
+    const char *start = at;
+    uint64_t number = 0;
+
+    for (; at < end && *at >= '0' && *at <= '9'; at++)
+        number = number * 10 + (uint64_t)(*at - '0');
+    if (at == start || at - start > PLAIN_DIGITS_MAX || end - at < 2 || at[0] != '\r' || at[1] != '\n')
+        return NULL;
+    *ret_number = number;
+    return at + 2;
+}
+
+static const char *read_plain_bulk(const char *at, const char *end, roan_value *value)
+{
+    uint64_t bytes;
+    const char *text = read_plain_number(at, end, &bytes);
+
+    if (text == NULL || bytes > PLAIN_BYTES_MAX || (size_t)(end - text) < bytes + 2 || text[bytes] != '\r' ||
+        text[bytes + 1] != '\n')
+        return NULL;
+    value->type = ROAN_REPLY_BULK;
+    value->text = roan_slice_make(text, (size_t)bytes);
+    return text + bytes + 2;
+}
+
+static const char *read_plain_line(const char *at, const char *end, roan_value *value)
+{
+    const char *cr = memchr(at, '\r', ROAN_MIN((size_t)(end - at), (size_t)PLAIN_BYTES_MAX));
+
+    if (cr == NULL || cr + 1 == end || cr[1] != '\n')
+        return NULL;
+    value->type = ROAN_REPLY_STATUS;
+    value->text = roan_slice_make(at, (size_t)(cr - at));
+    return cr + 2;
+}
+
+static const char *read_plain_integer(const char *at, const char *end, roan_value *value)
+{
+    bool is_negative = at < end && *at == '-';
+    uint64_t number;
+    const char *behind = read_plain_number(at + is_negative, end, &number);
+
+    if (behind == NULL)
+        return NULL;
+    value->type = ROAN_REPLY_INTEGER;
+    value->integer = is_negative ? -(int64_t)number : (int64_t)number;
+    return behind;
+}
+
+/* Is the next reply a plain one? Everything else, also what is broken, is for the scan to judge. */
+static bool read_plain(const roan_reply_reader *reader, plain_reply *ret_reply)
+{
+    const char *start = reader->buffer + reader->start;
+    const char *end = reader->buffer + reader->end;
+    const char *behind;
+
+    ret_reply->value = (roan_value){.type = ROAN_REPLY_NULL};
+    switch (*start) {
+    case '$':
+        behind = read_plain_bulk(start + 1, end, &ret_reply->value);
+        break;
+    case '+':
+        behind = read_plain_line(start + 1, end, &ret_reply->value);
+        break;
+    case ':':
+        behind = read_plain_integer(start + 1, end, &ret_reply->value);
+        break;
+    case '_':
+        behind = end - start >= 3 && start[1] == '\r' && start[2] == '\n' ? start + 3 : NULL;
+        break;
+    default:
+        return false;
+    }
+    ret_reply->bytes = (size_t)(behind - start);
+    return behind != NULL;
+}
+
+static roan_status take_plain(roan_reply_reader *reader, const plain_reply *reply, roan_reply_place *place,
+                              roan_value **ret_value)
+{
+    size_t text_bytes = reply->value.text.bytes;
+    reply_block *block;
+    char *text;
+
+    reader->scan.root_type = 0;
+    block = take_block(reader, place, sizeof *block + sizeof(roan_value) + text_bytes);
+    if (block == NULL)
+        return ROAN_E_NOMEM;
+    text = (char *)(block->values + 1);
+    block->values[0] = reply->value;
+    if (reply->value.text.data != NULL) {
+        memcpy(text, reply->value.text.data, text_bytes);
+        block->values[0].text.data = text;
+    }
+    skip_reply(reader, reply->bytes);
+    *ret_value = block->values;
+    return ROAN_OK;
+}
+
 roan_status roan_reply_reader_next_at(roan_reply_reader *reader, roan_reply_place *place, roan_value **ret_value,
                                       roan_error *reterr)
 {
     roan_scan_result result;
+    plain_reply plain;
 
     ROAN_ASSERT(reader != NULL);
     ROAN_ASSERT(ret_value != NULL);
@@ -497,6 +607,11 @@ roan_status roan_reply_reader_next_at(roan_reply_reader *reader, roan_reply_plac
     }
     if (reader->start == reader->end)
         return ROAN_OK;
+    if (!roan_reply_scan_has_begun(&reader->scan) && read_plain(reader, &plain)) {
+        if (take_plain(reader, &plain, place, ret_value) == ROAN_OK)
+            return ROAN_OK;
+        return roan_error_set(reterr, ROAN_E_NOMEM, "reply of %zu bytes", plain.bytes);
+    }
     result = roan_reply_scan_run(&reader->scan, reader->buffer + reader->start,
                                  reader->end - reader->start, &reader->error);
     switch (result) {

@@ -66,6 +66,12 @@ static inline void roan_reply_scan_done(roan_reply_scan *scan)
 /* Prepares for the first byte of the next reply. */
 void roan_reply_scan_begin(roan_reply_scan *scan);
 
+/* Has it looked at a part of a reply that was not whole? */
+static inline bool roan_reply_scan_has_begun(const roan_reply_scan *scan)
+{
+    return scan->offset > 0 || scan->line_searched > 0;
+}
+
 /* Goes on with data[0..bytes), which starts at the first byte of the reply and may hold more than
  * it. Between calls the data may move and grow, not change. Never looks at a byte twice more than a
  * constant number of times. */
