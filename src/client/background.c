@@ -39,6 +39,9 @@ typedef struct roan_visit {
     size_t item;     /* with a wire: its place among the items */
 } roan_visit;
 
+/* The handle whose callbacks this thread runs as a part of a round. */
+static __thread const roan *round_of;
+
 static int add_to_epoll(int epoll_fd, int fd, uint64_t token)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = token};
@@ -270,6 +273,7 @@ static void attend(roan_link *link, roan_wire *wire, bool is_ready)
     roan_outcome_begin(&outcome);
     pthread_mutex_lock(&link->lock);
     link->is_polled = false;
+    link->is_in_round = true;
     if (wire != NULL)
         is_current = roan_link_leave_wire(link, wire);
     if (link->driver == ROAN_DRIVER_BACKGROUND) {
@@ -278,7 +282,8 @@ static void attend(roan_link *link, roan_wire *wire, bool is_ready)
             if (link->state != ROAN_LINK_OPENING)
                 for (unsigned i = 0; i < RECEIVES_MAX && link->wire == wire && roan_link_receive(link, 0, &outcome);
                      i++)
-                    continue;
+                    if (link->has_drained)
+                        break;
         }
         roan_link_progress(link, &outcome);
         roan_link_flush(link, &outcome);
@@ -286,6 +291,31 @@ static void attend(roan_link *link, roan_wire *wire, bool is_ready)
     }
     pthread_mutex_unlock(&link->lock);
     roan_outcome_finish(link->client, &outcome);
+}
+
+/* Third visit: sends what callbacks have begun meanwhile, all of it at once. */
+static void send_begun(roan_link *link)
+{
+    roan_outcome outcome;
+
+    roan_outcome_begin(&outcome);
+    pthread_mutex_lock(&link->lock);
+    link->is_in_round = false;
+    if (link->has_begun) {
+        link->has_begun = false;
+        roan_link_flush(link, &outcome);
+        outcome.wakes_background |= link->client->background.epoll_fd < 0 || link->state != ROAN_LINK_READY;
+    }
+    pthread_mutex_unlock(&link->lock);
+    roan_outcome_finish(link->client, &outcome);
+}
+
+bool roan_background_sends_later(roan_link *link)
+{
+    if (round_of != link->client->root || !link->is_in_round)
+        return false;
+    link->has_begun = true;
+    return true;
 }
 
 static bool make_room(roan_background *background, size_t count)
@@ -324,10 +354,13 @@ static size_t list_links(roan_background *background)
     return count;
 }
 
-static void drain_wake(roan_background *background)
+/* Only when somebody may have woken us. With something else ready a wake-up can be left for the next time. */
+static void drain_wake(roan_background *background, unsigned ready)
 {
     uint64_t value;
 
+    if (ready > 0 && !atomic_load(&background->is_notified))
+        return;
     ROAN_IGNORE(read(background->wake_fd, &value, sizeof value));
 }
 
@@ -349,6 +382,7 @@ void roan_background_round(roan *client, int64_t wait_us)
     size_t count;
     size_t used = 0;
     unsigned items = 0;
+    unsigned ready;
     int64_t due_us;
 
     atomic_store(&background->is_asleep, false);
@@ -368,13 +402,18 @@ void roan_background_round(roan *client, int64_t wait_us)
     }
     atomic_store(&background->is_asleep, true);
     wait_us = sleep_us(client, due_us, wait_us);
-    client->transport->wait(client->transport->state, background->items, items, background->wake_fd, wait_us);
+    ready = client->transport->wait(client->transport->state, background->items, items, background->wake_fd, wait_us);
     atomic_store(&background->is_asleep, false);
-    drain_wake(background);
+    drain_wake(background, ready);
+    round_of = client;
     for (size_t i = 0; i < used; i++) {
         roan_visit *visit = &background->visits[i];
         attend(visit->link, visit->wire, visit->wire != NULL && background->items[visit->item].is_ready);
-        roan_link_drop(visit->link);
+    }
+    round_of = NULL;
+    for (size_t i = 0; i < used; i++) {
+        send_begun(background->visits[i].link);
+        roan_link_drop(background->visits[i].link);
     }
     if (background->epoll_fd < 0)
         return;

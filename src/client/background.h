@@ -53,6 +53,9 @@ void roan_background_detach(roan *client, roan_link *link);
 /* Of all links, also of those that are gone. */
 void roan_background_count(roan *client, roan_counters *ret_sum);
 
+/* Lock of the link held: is this inside a callback of a round, which sends at its end what was begun? */
+bool roan_background_sends_later(roan_link *link);
+
 /* Something changed: the next round must come soon. Any thread, with or without a link's lock. */
 void roan_background_notify(roan_background *background);
 

@@ -215,6 +215,8 @@ void roan_drive_asynchronously(roan_link *link, roan_outcome *outcome)
         outcome->wakes_background |= !link->is_ticking;
         return;
     }
+    if (roan_background_sends_later(link))
+        return;
     bool is_watched = link->driver == ROAN_DRIVER_BACKGROUND && link->is_polled;
 
     if (!roan_drive_is_background(link) && link->batches < BATCHES_MAX)

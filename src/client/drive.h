@@ -7,6 +7,7 @@
  * when it gets quiet.
  *
  * Asynchronous calls are sent at once, as long as few writes are under way, and the background receives the replies.
+ * What is begun inside of a callback of the background is sent when all callbacks of its round have run.
  * But a program that begins many calls and then waits for them is served best when nothing moves before it waits:
  * then one write and one read do for all. Such a program shows by waiting. For it (AUTO) the link is only held: the
  * caller drives when it comes to wait, and the background, ticking once in HELD_US, takes over when it does not come.

@@ -60,6 +60,7 @@ static void forget_link(roan_link *link)
     link->driver = ROAN_DRIVER_NONE;
     link->state = link->is_exclusive ? ROAN_LINK_CLOSED : ROAN_LINK_IDLE;
     link->is_sending = link->is_blocked = link->is_owned = link->is_polled = false;
+    link->is_in_round = link->has_begun = false;
     link->pending_count = link->async_count = 0;
     link->waiting_count = link->queue_count = link->waiting_bytes = 0;
     link->next_deadline_us = ROAN_NO_DEADLINE;

@@ -92,6 +92,9 @@ struct roan_link {
     bool is_exclusive;        /* a lease's */
     bool is_owned;            /* contention: the background keeps the driver's role */
     bool is_polled;           /* the background sleeps in wait() with this link among its items */
+    bool is_in_round;         /* a round of the background visits it, and sends at its end ... */
+    bool has_begun;           /* ... what its callbacks began meanwhile */
+    bool has_drained;         /* the last receive() took all there was */
     roan_wire *polled_wire;   /* with is_polled: which one */
     int64_t polled_until_us;  /* with is_polled: when the background wakes by itself */
     int watched_fd;           /* LOOP: what the epoll descriptor watches of it */

@@ -492,6 +492,7 @@ bool roan_link_receive(roan_link *link, int64_t wait_us, roan_outcome *outcome)
         return false;
     }
     roan_reply_reader_commit(wire->reader, (size_t)got);
+    link->has_drained = (size_t)got < room_bytes;
     link->received_total += (uint64_t)got;
     link->received_us = roan_now_us(link->client);
     link->counters.received_bytes += (uint64_t)got;
