@@ -849,7 +849,7 @@ static void test_refusals(void **state)
     assert_int_equal(roan_close(roan_lease_client(lease), 0), ROAN_E_USAGE);
     roan_then(go(roan_lease_client(lease), "PING", NULL), take_inside, statuses);
     assert_int_equal(run(roan_lease_client(lease), "PING"), ROAN_OK);
-    assert_int_equal(roan_turn(client, 0), ROAN_OK); /* where a loop's callbacks run */
+    assert_int_equal(roan_turn(client, 0), ROAN_OK);
     assert_int_equal(statuses[0], ROAN_E_USAGE);
     assert_int_equal(statuses[1], ROAN_E_USAGE);
     assert_int_equal(roan_ready(roan_lease_client(lease), -1), ROAN_OK);
