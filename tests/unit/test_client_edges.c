@@ -120,12 +120,11 @@ static void test_nobody_holds_what_is_too_late(void **state)
     open_with("?drive=loop&connect_timeout_ms=5000", &(roan_options){.size = sizeof(roan_options), .hooks = &hooks});
     roan_peer_ignore(roan_scripted_peer(world, 0));
     roan_drop(go_on(client, "SET a 1", ROAN_WITH(.timeout_ms = 50)));
-    roan_drop(go_on(client, "SET b 1", ROAN_WITH(.timeout_ms = 50)));
     for (unsigned i = 0; i < 5; i++)
         assert_int_equal(roan_turn(client, 20), ROAN_OK);
-    assert_int_equal(ends, 2);
+    assert_int_equal(ends, 1);
     assert_int_equal(stats().pending, 0);
-    /* both were freed once: the next two are two */
+    /* it was freed once: the next two are two */
     roan_future *first = go_on(client, "PING", ROAN_WITH(.timeout_ms = 1));
     roan_future *second = go_on(client, "PING", ROAN_WITH(.timeout_ms = 1));
     assert_ptr_not_equal(first, second);
@@ -213,6 +212,7 @@ static void test_the_handshake_is_answered_before_send_returns(void **state)
     roan_future *future = go_on(client, "SET a 1", NULL);
     assert_null(meanwhile);
     assert_int_equal(roan_take(future, NULL, NULL), ROAN_OK);
+    roan_peer_set_take_max(roan_scripted_peer(world, 0), 7); /* where a request was left is known by counting bytes */
     assert_int_equal(run("GET a", NULL), ROAN_OK);
     assert_int_equal(roan_scripted_opened(world), 1);
     assert_int_equal(stats().disconnects, 0);
