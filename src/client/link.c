@@ -43,21 +43,52 @@ void roan_link_node_name(const roan_link *link, char *text, size_t text_bytes)
 
 /* ---- the queue ---- */
 
-void roan_link_check(const roan_link *link)
+/* Longer queues are not looked through: checks must not make tests quadratic. */
+#define CHECKED_MAX 256
+
+typedef struct sums {
+    size_t queued, waiting, waiting_bytes, pending, asynchronous, batches;
+} sums;
+
+static void add_pending(sums *all, const roan_future *future)
 {
-    size_t count = 0;
-    size_t waiting = 0;
+    bool is_pending = !atomic_load_explicit(&future->is_settled, memory_order_relaxed);
+
+    all->pending += is_pending;
+    all->asynchronous += is_pending && !future->is_awaited;
+}
+
+bool roan_link_check(const roan_link *link)
+{
+    sums all = {0};
     bool seen_unsent = false;
+    bool seen_sending = false;
 
     for (const roan_future *at = link->head; at != NULL; at = at->next) {
-        count++;
-        waiting += !at->is_sent;
         seen_unsent = seen_unsent || at == link->unsent;
-        ROAN_ASSERT(at->is_sent == !seen_unsent);
+        seen_sending = seen_sending || at == link->sending_at;
+        all.queued++;
+        all.waiting += seen_unsent;
+        all.waiting_bytes += seen_unsent ? at->request_bytes : 0;
+        all.batches += at->ends_batch;
+        add_pending(&all, at);
+        ROAN_ASSERT(at->is_queued && at->link == link && at->is_sent == !seen_unsent);
+        ROAN_ASSERT(seen_sending || !seen_unsent);
+        ROAN_ASSERT(at->is_sent ? at->out_end == at->out_start + at->request_bytes : !at->ends_batch);
         ROAN_ASSERT(at->next == NULL ? link->tail == at : at->next->previous == at);
+        if (all.queued == CHECKED_MAX)
+            return true;
     }
-    ROAN_ASSERT(count == link->queue_count && waiting == link->waiting_count);
-    ROAN_ASSERT(seen_unsent == (link->unsent != NULL));
+    for (const roan_future *at = link->delayed; at != NULL; at = at->next) {
+        add_pending(&all, at);
+        ROAN_ASSERT(!at->is_queued && !roan_is_settled(at) && (at->next == NULL || at->due_us <= at->next->due_us));
+    }
+    ROAN_ASSERT((link->head == NULL) == (link->tail == NULL));
+    ROAN_ASSERT(seen_unsent == (link->unsent != NULL) && seen_sending == (link->sending_at != NULL));
+    ROAN_ASSERT(all.queued == link->queue_count && all.batches == link->batches);
+    ROAN_ASSERT(all.waiting == link->waiting_count && all.waiting_bytes == link->waiting_bytes);
+    ROAN_ASSERT(all.pending == link->pending_count && all.asynchronous == link->async_count);
+    return true;
 }
 
 void roan_link_queue(roan_link *link, roan_future *future)
@@ -132,7 +163,7 @@ void roan_link_submit(roan_link *link, roan_future *future, bool is_waited_for, 
     int64_t now_us = future->begun_us;
     roan_failure failure;
 
-    atomic_store_explicit(&future->link, link, memory_order_relaxed);
+    atomic_store_explicit(&future->link, link, memory_order_release); /* a waiter may look without a lock */
     future->holds_link = link->is_exclusive;
     if (link->is_exclusive)
         roan_link_keep(link);
@@ -167,12 +198,13 @@ void roan_link_submit(roan_link *link, roan_future *future, bool is_waited_for, 
     if (link->state != ROAN_LINK_READY)
         roan_link_want(link, roan_now_us(link->client), outcome); /* begun_us may be a little old */
     link->used_us = now_us;
+    ROAN_VERIFY(roan_link_check(link));
 }
 
 void roan_link_submit_later(roan_link *link, roan_future *future, int64_t due_us)
 {
     ROAN_ASSERT(link->state == ROAN_LINK_READY && !link->is_exclusive);
-    atomic_store_explicit(&future->link, link, memory_order_relaxed);
+    atomic_store_explicit(&future->link, link, memory_order_release); /* a waiter may look without a lock */
     link->pending_count++;
     link->async_count++;
     delay(link, future, due_us);
@@ -563,6 +595,7 @@ void roan_link_lose(roan_link *link, const roan_failure *why, roan_outcome *outc
     }
     if (link->head != NULL || (link->is_wanted && comes_back))
         roan_link_want(link, now_us, outcome);
+    ROAN_VERIFY(roan_link_check(link));
 }
 
 void roan_link_close(roan_link *link, const roan_failure *why, roan_outcome *outcome)
@@ -574,6 +607,7 @@ void roan_link_close(roan_link *link, const roan_failure *why, roan_outcome *out
     forget_stream(link);
     for (roan_wait_node *node = link->watchers; node != NULL; node = node->next)
         roan_outcome_wake(outcome, node->word);
+    ROAN_VERIFY(roan_link_check(link));
 }
 
 /* A first connection that fails fails those who wait for it; later the queue is kept while attempts go on. */

@@ -230,8 +230,8 @@ void roan_link_handshake_begin(roan_link *link, roan_outcome *outcome);
 void roan_link_handshake_reply(roan_link *link, const roan_value *reply, roan_outcome *outcome);
 void roan_link_unqueue(roan_link *link, roan_future *future);
 void roan_link_queue(roan_link *link, roan_future *future);
-/* The queue's order and counts are true (checked builds). */
-void roan_link_check(const roan_link *link);
+/* The queue's order and counts are true, or it aborts; for ROAN_VERIFY. */
+bool roan_link_check(const roan_link *link);
 /* Leaves a wire after a system call. False: the link has another one or none by now. */
 bool roan_link_leave_wire(roan_link *link, roan_wire *wire);
 void roan_link_handle(roan_link *link, roan_value *value, size_t bytes, roan_outcome *outcome);

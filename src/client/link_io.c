@@ -206,6 +206,7 @@ void roan_link_flush(roan_link *link, roan_outcome *outcome)
 {
     while (!link->is_sending && !link->is_blocked && roan_link_has_output(link))
         send_some(link, outcome);
+    ROAN_VERIFY(roan_link_check(link));
 }
 
 /* ---- replies ---- */
@@ -499,5 +500,6 @@ bool roan_link_receive(roan_link *link, int64_t wait_us, roan_outcome *outcome)
     handle_input(link, wire, outcome);
     if (link->wire == wire)
         take_buffer_back(link, wire->reader);
+    ROAN_VERIFY(roan_link_check(link));
     return true;
 }
