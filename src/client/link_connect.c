@@ -39,6 +39,7 @@ void roan_link_open(roan_link *link, int64_t now_us, roan_outcome *outcome)
 
     ROAN_ASSERT(link->wire == NULL);
     link->state = ROAN_LINK_OPENING;
+    now_us = roan_now_us(link->client); /* the caller's may be coarse */
     link->connect_deadline_us = now_us + (int64_t)settings->options.connect_timeout_ms * 1000;
     roan_error_set(&error, ROAN_E_NOMEM, "out of memory");
     if (wire != NULL)

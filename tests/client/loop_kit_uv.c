@@ -57,6 +57,8 @@ void kit_step(void)
 
 void kit_close(void)
 {
+    for (int i = 0; i < KIT_HANDLES_MAX; i++)
+        roan_uv_detach(attached[i]); /* what a failed test has left */
     uv_close((uv_handle_t *)&timer, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     int problem = uv_loop_close(&loop);
