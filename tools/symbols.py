@@ -37,6 +37,7 @@ MUTABLE_ALLOWED = {
     ("handle.c", "fork_generation"): "counted by the handler of fork(), which belongs to the process",
     ("handle.c", "fork_once"): "that handler is installed once",
     ("transports.c", "*"): "servers inside this process by name: what embedded:// leads to",
+    ("background.c", "round_of"): "of the thread: whose round it is in",
     ("link_io.c", "spare_buffers"): "receive buffers that no connection needs, for the whole process",
     ("code.c", "last_id"): "scripts of all handles are told apart by number",
     ("outcome.c", "callback_depth"): "of the thread: is it inside of a callback?",
