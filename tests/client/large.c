@@ -4,7 +4,7 @@
  *
  * A scan of 100 000 keys while others are written, the four scans with both protocols, scripts and libraries that the
  * server is made to forget, 64 MiB in and out with a look at this process's memory. With ROAN_TEST_HUGE set, 512 MB,
- * too. Started by on_server.py; a cmocka program.
+ * too. Output that does not fit into the socket while others wait for input. Started by on_server.py; a cmocka program.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,9 +17,11 @@
 #include "roan/lease.h"
 #include "roan/scan.h"
 #include "roan/script.h"
+#include "roan/subscription.h"
 #include "roan/value_stream.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -426,6 +428,75 @@ static void test_512_mb(void **state)
     roan_close(client, 0);
 }
 
+/* ---- output that the socket does not take at once ---- */
+
+#define LARGE_BYTES (48u * 1024 * 1024)
+
+static void *take_messages(void *argument)
+{
+    roan_message message;
+    roan_status status;
+
+    do {
+        status = roan_subscription_next(argument, &message, 30000);
+        roan_message_done(&message);
+    } while (status == ROAN_OK);
+    return NULL;
+}
+
+static void note_message(void *argument, const roan_message *message, const roan_failure *failure)
+{
+    (void)argument;
+    (void)message;
+    (void)failure;
+}
+
+static void note_settled(roan_future *future, void *argument)
+{
+    *(_Atomic int *)argument = roan_take(future, NULL, NULL) == ROAN_OK ? 1 : -1;
+}
+
+static roan_subscription *subscribe(roan *client)
+{
+    roan_subscription *subscription = roan_subscription_create(client, NULL);
+
+    assert_non_null(subscription);
+    OK(roan_subscription_add(subscription, ROAN_CHANNEL_EXACT, &K("quiet"), 1));
+    OK(roan_subscription_ready(subscription, 5000));
+    return subscription;
+}
+
+/* Another thread, or the library's, waits for input on the same connection all the time. */
+static void test_large_output_beside_who_waits(void **state)
+{
+    roan *client = open_handle("request_timeout_ms=10000&silence_timeout_ms=-1&write_timeout_ms=-1");
+    char *value = calloc(1, LARGE_BYTES);
+    roan_slice words[] = {K("SET"), K("large"), {value, LARGE_BYTES}};
+    roan_subscription *subscription = subscribe(client);
+    pthread_t thread;
+    _Atomic int settled = 0;
+
+    (void)state;
+    assert_non_null(value);
+    assert_int_equal(pthread_create(&thread, NULL, take_messages, subscription), 0);
+    usleep(100000); /* it drives */
+    OK(roan_do(client, 3, words, NULL, NULL));
+    roan_subscription_end(subscription);
+    pthread_join(thread, NULL);
+    roan_subscription_free(subscription);
+
+    subscription = subscribe(client);
+    OK(roan_subscription_on(subscription, note_message, NULL));
+    usleep(100000); /* the background drives */
+    roan_then(roan_go(client, 3, words, NULL), note_settled, (void *)&settled);
+    for (unsigned i = 0; i < 1000 && settled == 0; i++)
+        usleep(10000);
+    assert_int_equal(settled, 1);
+    roan_subscription_free(subscription);
+    OK(roan_close(client, 1000));
+    free(value);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -436,6 +507,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_on_a_lease),
         cmocka_unit_test(test_a_value_that_is_too_large),
         cmocka_unit_test(test_512_mb),
+        cmocka_unit_test(test_large_output_beside_who_waits),
     };
 
     if (argc != 2)
