@@ -232,7 +232,7 @@ static roan_status pass_value(transfer *job, uint64_t total_bytes)
 static roan_status read_string(transfer *job)
 {
     bool is_verbatim = job->raw.buffer[job->raw.start] == '=';
-    int64_t length;
+    int64_t length = 0;
     roan_status status = take_header(job, &length);
 
     if (status != ROAN_OK)
@@ -309,7 +309,9 @@ static size_t find_word(const roan_future *future, size_t index)
     const char *at = (const char *)memchr(future->request, '\n', future->request_bytes) + 1;
 
     for (size_t i = 0; i < index; i++) {
-        size_t bytes = strtoul(at + 1, NULL, 10);
+        size_t bytes = 0;
+        for (const char *digit = at + 1; *digit != '\r'; digit++) /* our own: whole and right */
+            bytes = bytes * 10 + (size_t)(*digit - '0');
         at = (const char *)memchr(at, '\n', future->request_bytes - (size_t)(at - future->request)) + 1 + bytes + 2;
     }
     ROAN_ASSERT(memcmp(at, "$0\r\n\r\n", 6) == 0);

@@ -268,7 +268,7 @@ static void test_scripts_and_libraries(void **state)
 
     OK(roan_script_create(&script, K("return redis.call('GET', KEYS[1])"), true, NULL));
     OK(roan_script_run(client, script, 1, &key, 0, NULL, &reply, NULL));
-    assert_int_equal(strtol(reply->text.data, NULL, 10), 195);
+    assert_true(roan_slice_equal(reply->text, K("195")));
     roan_value_free(reply);
     roan_script_free(script);
 
