@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/number.h"
 #include "roan/client_commands.h"
 #include "roan/lease.h"
 #include "roan/scan.h"

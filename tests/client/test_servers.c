@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/number.h"
 #include "roan/batch.h"
 #include "roan/client.h"
 #include "live_server.h"
