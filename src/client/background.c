@@ -264,6 +264,13 @@ static void give_role(roan_link *link, roan_outcome *outcome)
     outcome->wakes_background = wakes; /* the next round comes by itself */
 }
 
+/* A caller took the role while we slept on the same stream: an interrupt that was meant for it may have woken us. */
+static void pass_on_interrupt(const roan_link *link, const roan_wire *wire)
+{
+    if (link->driver == ROAN_DRIVER_CALLER && wire->users > 1 && (wire->is_dead || link->is_blocked))
+        wire->stream->transport->interrupt(wire->stream);
+}
+
 /* Second visit: receives. */
 static void attend(roan_link *link, roan_wire *wire, bool is_ready)
 {
@@ -274,8 +281,10 @@ static void attend(roan_link *link, roan_wire *wire, bool is_ready)
     pthread_mutex_lock(&link->lock);
     link->is_polled = false;
     link->is_in_round = true;
-    if (wire != NULL)
+    if (wire != NULL) {
+        pass_on_interrupt(link, wire);
         is_current = roan_link_leave_wire(link, wire);
+    }
     if (link->driver == ROAN_DRIVER_BACKGROUND) {
         if (is_current && is_ready && link->wire != NULL) {
             link->is_blocked = false;
