@@ -57,6 +57,13 @@ RUNS = {
         ([DEAD, "work", "one"], 1, ""),
         ([], 2, ""),
     ],
+    "embedded_test": [
+        ([], 0, "ok     a session is found\n"
+                "ok     a session begins\n"
+                "ok     it is there after 29 minutes and 59 seconds\n"
+                "ok     it is gone after half an hour\n"
+                "ok     the next test begins with an empty server\n"),
+    ],
     "cache_fallback": [
         ([URI], 0, "5 squared is 25\n5 hits, 5 misses, 0 without the cache\n"),
         ([DEAD], 0, "5 squared is 25\n0 hits, 0 misses, 10 without the cache\n"),

@@ -22,6 +22,8 @@ SECONDS_MAX = 60
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 SYSTEM_LIBRARIES = ("libc.so.", "libm.so.", "libpthread.so.", "ld-linux", "linux-vdso")
 EXPECTED = "as it should be\n"
+PUBLIC = ("libroan-hiredis.", "libroan-server.") # beside libroan itself
+EMBEDDED_EXAMPLE = os.path.join(HERE, "../../examples/embedded_test.c")
 
 
 class Failure(Exception):
@@ -56,8 +58,8 @@ class Installed:
         self.environment = dict(os.environ, PKG_CONFIG_PATH=os.path.join(self.libdir, "pkgconfig"),
                                 PKG_CONFIG_SYSROOT_DIR=destination, LD_LIBRARY_PATH=self.libdir)
 
-    def pkg_config(self, *flags):
-        return run(["pkg-config", *flags, "roan"], env=self.environment).split()
+    def pkg_config(self, *flags, package="roan"):
+        return run(["pkg-config", *flags, package], env=self.environment).split()
 
     def run_program(self, program, uri):
         words = [program] + ([uri] if uri else [])
@@ -70,11 +72,12 @@ class Installed:
 def check_files(installed):
     """Library with its names, headers, packages; nothing of the inside."""
     for name in ("libroan.so", "libroan.so.0", "libroan.so." + installed.version, "libroan.a", "pkgconfig/roan.pc",
-                 "cmake/roan/roan-config.cmake", "cmake/roan/roan-config-version.cmake"):
+                 "libroan-server.so", "libroan-server.so.0", "libroan-server.so." + installed.version,
+                 "libroan-server.a", "pkgconfig/roan-server.pc", "cmake/roan/roan-config.cmake", "cmake/roan/roan-config-version.cmake"):
         require(os.path.isfile(os.path.join(installed.libdir, name)), name + " is not installed")
     for name in ("libroan.so", "libroan.so.0"):
         require(os.path.islink(os.path.join(installed.libdir, name)), name + " is not a link")
-    others = [name for name in os.listdir(installed.libdir) if name.startswith("libroan-") and "hiredis" not in name]
+    others = [name for name in os.listdir(installed.libdir) if name.startswith("libroan-") and not name.startswith(PUBLIC)]
     require(not others, "a library of the inside is installed: %s" % others)
     headers = os.listdir(os.path.join(installed.include, "roan"))
     require("base.h" in headers and "resp.h" in headers, "headers are missing: %s" % headers)
@@ -111,6 +114,23 @@ def check_pkg_config(installed, options, folder, uri):
     require("libroan" not in needed, "the static program needs the shared library")
 
 
+def check_embedded(installed, options, folder):
+    """The example that brings its server along, with what roan-server.pc says."""
+    source = ["-std=c99", *STRICT, *installed.pkg_config("--cflags", package="roan-server"), EMBEDDED_EXAMPLE]
+    shared = installed.pkg_config("--libs", package="roan-server")
+    require("-lroan-server" in shared and "-lroan" in shared, "roan-server.pc does not link: %s" % shared)
+    static = ["-l:lib%s.a" % word[2:] if word in ("-lroan", "-lroan-server") else word
+              for word in installed.pkg_config("--static", "--libs", package="roan-server")]
+    for name, libs in (("embedded-shared", shared), ("embedded-static", static)):
+        program = os.path.join(folder, name)
+        run([options.cc, *source, "-o", program, *libs])
+        printed = run([program], env=installed.environment)
+        require(printed and all(line.startswith("ok ") for line in printed.splitlines()),
+                "%s printed %r" % (program, printed))
+    needed = run(["readelf", "-d", "-W", program])
+    require("libroan" not in needed, "the static program needs a shared library of Roan")
+
+
 def check_cmake(installed, options, folder, uri):
     build = os.path.join(folder, "cmake")
     run(["cmake", "-S", HERE, "-B", build, "-DVERSION=" + installed.version, "-DCMAKE_PREFIX_PATH=" + installed.root,
@@ -145,6 +165,7 @@ def check_all(options, folder):
     has_cxx = shutil.which(options.cxx)
     checks = [(check_files, (), True), (check_needs, (), True),
               (check_pkg_config, (options, folder, uri), shutil.which("pkg-config")),
+              (check_embedded, (options, folder), shutil.which("pkg-config")),
               (check_cmake, (options, folder, uri), shutil.which("cmake") and has_cxx)]
     try:
         for check, arguments, is_possible in checks:
