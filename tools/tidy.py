@@ -319,6 +319,7 @@ SAMPLES = (
     ("src/resp/x.h", OK_H + '#include "engine/y.h"\n', "resp must not include engine/y.h"),
     ("src/engine/cmd/x.c", OK_C + '#include "net/net.h"\n', "engine must not include net/net.h"),
     ("src/engine/x.c", OK_C + '#include "roan/server.h"\n', "engine must not include roan/server.h"),
+    ("src/server/x.c", OK_C + '#include "roan/transport.h"\n', None),
     ("src/server/x.c", OK_C + '#include "roan/client.h"\n', "server must not include roan/client.h"),
     ("src/client/x.c", OK_C + '#include "engine/y.h"\n', "client must not include engine/y.h"),
     ("src/cli/x.c", OK_C + '#include "base/y.h"\n', "cli must not include base/y.h"),
