@@ -81,9 +81,8 @@ static void stage(roan_link *link, roan_future *future, int64_t now_us)
 
 /* What fits into one send(). The last request that ends in it carries the mark by which writes under way are
  * counted. */
-static void gather(roan_link *link, gathered *out)
+static void gather(roan_link *link, gathered *out, int64_t now_us)
 {
-    int64_t now_us = roan_now_us(link->client);
     roan_future *last = NULL;
 
     for (roan_future *at = link->sending_at; at != NULL; at = at->next) {
@@ -143,9 +142,9 @@ static void note_blocked(roan_link *link)
 
 /* `round`: of the handshake, 0 for requests. While send() was under way the driver may have received all answers: the
  * handshake is over then, or in its next round. */
-static void note_sent(roan_link *link, ssize_t sent, unsigned round, roan_outcome *outcome)
+static void note_sent(roan_link *link, ssize_t sent, unsigned round, int64_t now_us, roan_outcome *outcome)
 {
-    link->sent_us = roan_now_us(link->client);
+    link->sent_us = now_us;
     if (sent < 0) {
         if (sent != -EAGAIN)
             fail_system(link, (int)-sent, "sending", outcome);
@@ -174,6 +173,7 @@ static void send_some(roan_link *link, roan_outcome *outcome)
     roan_wire *wire = link->wire;
     gathered out;
     unsigned round = link->state == ROAN_LINK_HANDSHAKE ? link->handshake.round : 0;
+    int64_t now_us = roan_now_us(link->client);
     size_t wanted = 0;
     ssize_t sent;
 
@@ -182,7 +182,7 @@ static void send_some(roan_link *link, roan_outcome *outcome)
     if (round > 0)
         gather_handshake(link, &out);
     else
-        gather(link, &out);
+        gather(link, &out, now_us);
     for (unsigned i = 0; i < out.pieces; i++)
         wanted += out.iov[i].iov_len;
     wire->users++;
@@ -197,7 +197,7 @@ static void send_some(roan_link *link, roan_outcome *outcome)
     link->is_sending = false;
     if (!roan_link_leave_wire(link, wire))
         return;
-    note_sent(link, sent, round, outcome);
+    note_sent(link, sent, round, now_us, outcome);
     if (link->wire == wire && sent > 0 && (size_t)sent < wanted)
         note_blocked(link); /* the socket is full: spare the call that would say so */
 }

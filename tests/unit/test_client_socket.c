@@ -124,6 +124,12 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     return ((sendmsg_fn)(uintptr_t)count_call(fd, "sendmsg"))(fd, message, flags);
 }
 
+ssize_t send(int fd, const void *data, size_t bytes, int flags)
+{
+    typedef ssize_t (*send_fn)(int, const void *, size_t, int);
+    return ((send_fn)(uintptr_t)count_call(fd, "send"))(fd, data, bytes, flags);
+}
+
 ssize_t recv(int fd, void *data, size_t bytes, int flags)
 {
     typedef ssize_t (*recv_fn)(int, void *, size_t, int);
