@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a program against servers: PROGRAM PORT, once for each server, each with a server of its own.
 
-    on_server.py --program PATH --server CMD [--server CMD ...]
+    on_server.py --program PATH [--argument WORD ...] --server CMD [--server CMD ...]
 
 CMD contains {port} and {dir}. A server that is not installed is passed over. The program counts what it tests by itself.
 """
@@ -25,6 +25,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True)
     parser.add_argument("--server", action="append", default=[], metavar="CMD")
+    parser.add_argument("--argument", action="append", default=[], metavar="WORD", help="behind the port")
     options = parser.parse_args()
     passed = failed = skipped = 0
     for command in options.server:
@@ -33,7 +34,7 @@ def main():
             continue
         try:
             with Server(command) as server:
-                done = subprocess.run([options.program, str(server.port)], capture_output=True, text=True,
+                done = subprocess.run([options.program, str(server.port), *options.argument], capture_output=True, text=True,
                                       timeout=SECONDS_MAX, check=False)
         except StartFailed as problem:
             print(problem)
