@@ -4,6 +4,8 @@
  * that was moved or taken away is obeyed; the pause of CLIENT PAUSE and DEBUG holds it back. */
 #include "engine_harness.h"
 
+#include "engine/expire.h"
+
 #define KEYS 20000
 
 static void fill(harness *h, int keys, int64_t spread_ms)
@@ -89,6 +91,22 @@ static void all_databases_are_looked_at(void **state)
     harness_close(&h);
 }
 
+/* Slices without any time get on as well, by a table each. */
+static void a_slice_out_of_time_gets_on(void **state)
+{
+    (void)state;
+    harness h;
+    harness_open(&h, 1);
+    roan_lane *lane = &h.engine->lanes[0];
+    fill(&h, 1000, 1000);
+    roan_clock_advance(&h.clock, 5000000);
+    roan_lane_update_time(lane);
+    for (int i = 0; i < 1000; i++)
+        ROAN_IGNORE(roan_expire_cycle(lane, 0)); /* always more to look at */
+    assert_int_equal(harness_integer(&h, "DBSIZE"), 0);
+    harness_close(&h);
+}
+
 static void a_pause_holds_it_back(void **state)
 {
     (void)state;
@@ -114,6 +132,7 @@ int main(void)
         cmocka_unit_test(due_keys_go_by_themselves),
         cmocka_unit_test(moved_expiry_is_obeyed),
         cmocka_unit_test(all_databases_are_looked_at),
+        cmocka_unit_test(a_slice_out_of_time_gets_on),
         cmocka_unit_test(a_pause_holds_it_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
