@@ -162,16 +162,6 @@ static void wake_members(const roan_wish *wish, roan_outcome *outcome)
 
 /* ---- answers ---- */
 
-static bool is_transient(const roan_failure *failure)
-{
-    static const char *const codes[] = {"LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN"};
-
-    for (size_t i = 0; i < ROAN_COUNT_OF(codes); i++)
-        if (strcmp(failure->server_code, codes[i]) == 0)
-            return true;
-    return false;
-}
-
 static void interrupt_members(roan_wish *wish)
 {
     for (roan_membership *at = wish->members; at != NULL; at = at->wish_next)
@@ -197,7 +187,7 @@ static void refuse(roan_subscriptions *hub, const roan_link *link, roan_failure 
     roan_wish *wish = pop_asked(hub);
 
     roan_link_node_name(link, why->node, sizeof why->node);
-    if (is_transient(why)) {
+    if (roan_failure_is_transient(why)) {
         roan_wish_set(hub, wish, wish->state == ROAN_WISH_TURNING_ON ? ROAN_WISH_OFF : ROAN_WISH_ON);
         hub->is_transient = true;
     } else if (wish->state == ROAN_WISH_TURNING_OFF) {

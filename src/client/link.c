@@ -251,14 +251,8 @@ void roan_link_settle(roan_link *link, roan_future *future, roan_status status, 
     future->waiters = NULL; /* from here on: who finds it settled leaves without the lock */
     roan_future_settle(future, status, reply, failure);
     if (future->then != NULL || future->release != NULL ||
-        (root->settings->hooks.on_end != NULL && future->was_begun)) {
-        future->outcome_next = NULL;
-        if (outcome->last != NULL)
-            outcome->last->outcome_next = roan_keep(future);
-        else
-            outcome->first = roan_keep(future);
-        outcome->last = future;
-    }
+        (root->settings->hooks.on_end != NULL && future->was_begun))
+        roan_outcome_add(outcome, roan_keep(future));
 }
 
 /* The list's reference passes to the caller. False: it is not in there. */
@@ -311,8 +305,7 @@ void roan_link_leave_waiters(roan_link *link, roan_future *future, roan_wait_nod
 #define RETRY_FIRST_US 50000
 #define RETRY_MAX_US 2000000
 
-/* Nothing ran, whatever the command: the server was not able to. */
-static bool nothing_ran(const roan_failure *why)
+bool roan_failure_is_transient(const roan_failure *why)
 {
     static const char *const codes[] = {"LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN"};
 
@@ -333,7 +326,7 @@ static int64_t retry_wait_us(const roan_link *link, const roan_future *future, c
         return wait_ms < 0 ? -1 : (int64_t)wait_ms * 1000;
     }
     if (why->code == ROAN_E_SERVER)
-        return nothing_ran(why) ? ROAN_MIN(wait_us, RETRY_MAX_US) : -1;
+        return roan_failure_is_transient(why) ? ROAN_MIN(wait_us, RETRY_MAX_US) : -1;
     if (why->fate == ROAN_FATE_NOT_SENT)
         return 0;
     return future->retry == 1 || future->retry_class == ROAN_RETRY_READ ? 0 : -1;
@@ -366,7 +359,7 @@ bool roan_link_try_again(roan_link *link, roan_future *future, const roan_failur
     if (wait_us < 0 || future->deadline_us - now_us <= wait_us)
         return false;
     future->attempts++;
-    future->may_have_run |= why->fate != ROAN_FATE_NOT_SENT && !nothing_ran(why);
+    future->may_have_run |= why->fate != ROAN_FATE_NOT_SENT && !roan_failure_is_transient(why);
     while (future->replies_count > 0 && future->replies != NULL)
         roan_value_free(future->replies[--future->replies_count]);
     future->replies_count = 0;

@@ -239,6 +239,8 @@ void roan_wire_close(roan_wire *wire);
 roan_fate roan_link_fate_of(const roan_link *link, const roan_future *future);
 /* Of a server's error, what may be shown: without the arguments that some servers repeat in it. */
 roan_slice roan_error_text(roan_slice text);
+/* The server says that nothing ran, whatever the command: it was not able to for now (LOADING, BUSY). */
+bool roan_failure_is_transient(const roan_failure *why);
 /* Of a reply that is an error. */
 void roan_failure_of_reply(roan_failure *failure, const roan_value *reply);
 /* Puts an answered or lost request back if the rules allow another try. */
@@ -254,6 +256,8 @@ void roan_outcome_finish(roan *client, roan_outcome *outcome);
 void roan_outcome_wake(roan_outcome *outcome, _Atomic uint32_t *word);
 void roan_outcome_event(roan_link *link, roan_event event, const roan_failure *failure, roan_outcome *outcome);
 void roan_outcome_push(roan_link *link, roan_value *push, roan_outcome *outcome); /* takes the push */
+/* Settled: it is called back for; the outcome takes the reference. */
+void roan_outcome_add(roan_outcome *outcome, roan_future *future);
 /* Adds what `from` holds to `to`. */
 void roan_outcome_move(roan_outcome *to, roan_outcome *from);
 /* LOOP: callbacks that were put off, because another thread than the loop's drove, are called by the next turn. */

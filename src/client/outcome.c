@@ -33,6 +33,16 @@ void roan_outcome_wake(roan_outcome *outcome, _Atomic uint32_t *word)
         outcome->words[outcome->words_count++] = word;
 }
 
+void roan_outcome_add(roan_outcome *outcome, roan_future *future)
+{
+    future->outcome_next = NULL;
+    if (outcome->last != NULL)
+        outcome->last->outcome_next = future;
+    else
+        outcome->first = future;
+    outcome->last = future;
+}
+
 static void add_notice(roan_link *link, roan_notice *notice, roan_outcome *outcome)
 {
     roan_link_node_name(link, notice->node, sizeof notice->node);
@@ -170,12 +180,7 @@ static void defer(roan *root, roan_outcome *outcome)
         roan_future *future = outcome->first;
         roan_outcome *to = is_for_callbacks(root, future) ? &later : &now;
         outcome->first = future->outcome_next;
-        future->outcome_next = NULL;
-        if (to->last != NULL)
-            to->last->outcome_next = future;
-        else
-            to->first = future;
-        to->last = future;
+        roan_outcome_add(to, future);
         if (to == &later && future->release != NULL) { /* others wait for what it held */
             void (*release)(roan_future *) = future->release;
             future->release = NULL;

@@ -215,12 +215,7 @@ static void settle_in_line(roan_future *future, const roan_failure *why, roan_ou
         roan_outcome_wake(outcome, node->word);
     if (future->then == NULL && !future->was_begun)
         return;
-    future->outcome_next = NULL;
-    if (outcome->last != NULL)
-        outcome->last->outcome_next = roan_keep(future);
-    else
-        outcome->first = roan_keep(future);
-    outcome->last = future;
+    roan_outcome_add(outcome, roan_keep(future));
 }
 
 /* Where nobody does rounds: what is due anyhow. */
