@@ -344,7 +344,8 @@ static const frame_word *find_word(roan_slice text)
 /* Link's lock held. True: it was ours, and was taken. */
 static bool take_frame(roan_subscriptions *hub, roan_link *link, roan_value *value, roan_outcome *outcome)
 {
-    const frame_word *word = value->count >= 3 && is_text(&value->elements[0]) ? find_word(value->elements[0].text) : NULL;
+    bool is_frame = value->count >= 3 && is_text(&value->elements[0]);
+    const frame_word *word = is_frame ? find_word(value->elements[0].text) : NULL;
     size_t count = word != NULL && word->action == 0 && word->kind == ROAN_CHANNEL_PATTERN ? 4 : 3;
 
     if (word == NULL || value->count != count)
@@ -370,12 +371,14 @@ static bool on_push(roan_link *link, roan_value *value, roan_outcome *outcome)
 {
     roan_subscriptions *hub = hub_of(link);
     roan_failure failure;
+    bool is_frame;
 
     if (atomic_load(&hub->link) != link)
         return false;
-    if (value->type == ROAN_REPLY_PUSH || (value->type == ROAN_REPLY_ARRAY && link->protocol == 2 && link == hub->own_link))
-        if (take_frame(hub, link, value, outcome))
-            return true;
+    is_frame = value->type == ROAN_REPLY_PUSH ||
+               (value->type == ROAN_REPLY_ARRAY && link->protocol == 2 && link == hub->own_link);
+    if (is_frame && take_frame(hub, link, value, outcome))
+        return true;
     if (hub->fence == NULL || link->head != hub->fence || !link->head->is_sent || value->type == ROAN_REPLY_PUSH)
         return false;
     if (value->type != ROAN_REPLY_ERROR || hub->asked == NULL) {

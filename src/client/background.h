@@ -45,8 +45,8 @@ typedef struct roan_link_list {
 void roan_background_list(roan *client, roan_link_list *list, roan_counters *ret_past);
 void roan_background_list_done(roan_link_list *list);
 
-/* A link of the handle begins and ends to be visited. Its lock is not held; when it ends the link is closed, and what it
- * has counted is kept. */
+/* A link of the handle begins and ends to be visited. Its lock is not held; when it ends the link is closed, and what
+ * it has counted is kept. */
 void roan_background_attach(roan *client, roan_link *link);
 void roan_background_detach(roan *client, roan_link *link);
 

@@ -1,5 +1,5 @@
-/* client/link_timers.c: what happens to a link as time goes by: connecting goes on or takes too long, delayed requests are
- * tried again, silence, output that the server does not take.
+/* client/link_timers.c: what happens to a link as time goes by: connecting goes on or takes too long, delayed requests
+ * are tried again, silence, output that the server does not take.
  *
  * roan_link_due_us() says when roan_link_progress() will have something to do even if nothing is received. Deadlines of
  * requests are roan_link_expire()'s, in link.c.

@@ -1,8 +1,8 @@
 /* client/loop_watch.c: a handle in the program's event loop: what its descriptor tells of, and rounds by the program's
  * own threads. See background.h.
  *
- * The descriptor is an epoll instance with the connections, a timer for what is due, and the eventfd by which others ask
- * for a round. It is brought up to date after every round.
+ * The descriptor is an epoll instance with the connections, a timer for what is due, and the eventfd by which others
+ * ask for a round. It is brought up to date after every round.
  */
 #include "client/background.h"
 
