@@ -28,7 +28,10 @@
 #define ASAN_UNPOISON_MEMORY_REGION(memory, bytes) ((void)(memory))
 #endif
 
-#define STORE_MAX 64
+/* What a thread keeps of each: so many, and one more for each time that it found none, up to the maximum. Thus a thread
+ * with many calls under way at a time keeps many, one that only frees what others have begun does not. */
+#define STORE_MIN 32
+#define STORE_MAX 1024
 
 typedef struct place {
     _Atomic uint32_t word;
@@ -48,6 +51,7 @@ typedef struct store {
     roan_future *first;
     kept_cell *first_cell;
     size_t count, cells_count;
+    size_t missed, cells_missed;
     bool is_registered;
 } store;
 
@@ -103,12 +107,19 @@ static void register_thread(void)
     thread_store.is_registered = true;
 }
 
+static size_t may_keep(size_t missed)
+{
+    return ROAN_MIN(STORE_MIN + missed, (size_t)STORE_MAX);
+}
+
 static roan_future *take_from_store(void)
 {
     roan_future *future = thread_store.first;
 
-    if (future == NULL)
+    if (future == NULL) {
+        thread_store.missed++;
         return malloc(sizeof *future);
+    }
     thread_store.first = future->next;
     thread_store.count--;
     return future;
@@ -116,7 +127,7 @@ static roan_future *take_from_store(void)
 
 static void put_into_store(roan_future *future)
 {
-    if (thread_store.count == STORE_MAX) {
+    if (thread_store.count >= may_keep(thread_store.missed)) {
         free(future);
         return;
     }
@@ -130,8 +141,10 @@ static char *take_cell(void)
 {
     kept_cell *cell = thread_store.first_cell;
 
-    if (cell == NULL)
+    if (cell == NULL) {
+        thread_store.cells_missed++;
         return malloc(ROAN_CELL_BYTES);
+    }
     thread_store.first_cell = cell->next;
     thread_store.cells_count--;
     ASAN_UNPOISON_MEMORY_REGION(cell, ROAN_CELL_BYTES);
@@ -142,7 +155,7 @@ void roan_cell_release(void *memory)
 {
     kept_cell *cell = memory;
 
-    if (thread_store.cells_count == STORE_MAX) {
+    if (thread_store.cells_count >= may_keep(thread_store.cells_missed)) {
         free(cell);
         return;
     }
