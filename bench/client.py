@@ -10,9 +10,10 @@ The server runs on CPU 0, with the relay that adds a round trip; the clients on 
 the tables every library is measured once in each round, in turns that begin with another one each time. Printed are
 medians; the spread of the rounds is in the file that --json writes.
 
-sync T: T threads; hiredis and libvalkey with a connection each, libroan with one handle for all.
-async N: one thread, N commands under way: appended and then read (hiredis, libvalkey: with an argv, which is their
-faster way), begun and then taken (libroan).
+sync T       T threads; hiredis and libvalkey with a connection each, libroan with one handle for all
+async N      one thread, N commands: appended and then read (hiredis, libvalkey), begun and then taken (libroan)
+argv N       the same, hiredis and libvalkey with an argv instead of a format
+callbacks N  the same figures of hiredis and libvalkey; libroan keeps N under way, each callback begins the next
 """
 
 import argparse
@@ -49,6 +50,9 @@ HEAP_FLAGS = ["-no-pie", "-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=
 HEAP_CONNECTIONS = 1000
 HIREDIS_FILES = ("alloc.c", "async.c", "hiredis.c", "net.c", "read.c", "sds.c", "sockcompat.c")
 LIBVALKEY_LEFT_OUT = ("tls.c", "rdma.c")  # need libraries of their own
+# What is measured for a kind of row: the loop of bench_roan.c, and that of bench_hiredis.c.
+LOOPS = {"sync": ("sync", "sync"), "async": ("pipelined", "pipelined"), "argv": ("pipelined", "argv"),
+         "callbacks": ("callbacks", "argv")}
 LINE = re.compile(r"^(\w+) +threads +(\d+) depth +(\d+) +(\d+) commands/s +(\d+) ns client CPU/command"
                   r" +round p50 +([\d.]+) us +p99 +([\d.]+) us$")
 
@@ -211,10 +215,8 @@ class Variant:
 
     def measure(self, kind, number, port, options):
         """{rate, cpu_ns, p50_us, p99_us} of one run."""
-        if kind == "sync":
-            only = ["--only", "sync", "--threads", str(number)]
-        else:
-            only = ["--only", "pipelined" if self.library.name == "libroan" else "argv", "--depth", str(number)]
+        loop = LOOPS[kind][0 if self.library.name == "libroan" else 1]
+        only = ["--only", loop, "--threads" if kind == "sync" else "--depth", str(number)]
         text = run([self.library.programs["bench"], "--port", str(port), "--seconds", str(options.seconds),
                     "--bytes", str(options.bytes), *only, *self.arguments],
                    options.seconds + SLACK_SECONDS, preexec_fn=on_cpus(options.client_cpus))
@@ -246,8 +248,8 @@ def summary(results):
 def print_table(title, variants, rows):
     base = "hiredis"
     print("\n%s" % title)
-    print("  %-11s" % "" + "".join("%*s" % (30 if v.name != base else 22, v.name) for v in variants))
-    print("  %-11s" % "" + "".join("%12s%10s" % ("commands/s", "CPU ns") + ("%8s" % "ratio" if v.name != base else "")
+    print("  %-15s" % "" + "".join("%*s" % (30 if v.name != base else 22, v.name) for v in variants))
+    print("  %-15s" % "" + "".join("%12s%10s" % ("commands/s", "CPU ns") + ("%8s" % "ratio" if v.name != base else "")
                                    for v in variants))
     for name, results in rows:
         sums = {key: summary(value) for key, value in results.items()}
@@ -257,11 +259,12 @@ def print_table(title, variants, rows):
             cells.append("%12.0f%10.0f" % (one["rate"], one["cpu_ns"]))
             if variant.name != base:
                 cells.append("%8.2f" % (one["rate"] / sums[base]["rate"]))
-        print("  %-11s" % name + "".join(cells), flush=True)
+        print("  %-15s" % name + "".join(cells), flush=True)
 
 
 def rows_of(options):
-    return [("sync", count) for count in options.threads] + [("async", depth) for depth in options.depths]
+    return [("sync", count) for count in options.threads] + [
+        (kind, depth) for kind in ("async", "argv", "callbacks") for depth in options.depths]
 
 
 def measure_all(variants, ports, options):
