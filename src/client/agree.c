@@ -58,24 +58,17 @@ static roan_wish *pop_asked(roan_subscriptions *hub)
     return wish;
 }
 
+static const roan_slice ping = {"PING", 4};
+
 static roan_future *create_fence(roan_link *link)
 {
-    static const roan_slice ping = {"PING", 4};
-    roan_future *future = roan_future_create(link->client->root);
+    roan_future *future = roan_future_create_internal(link->client->root, 1, &ping, ROAN_NO_DEADLINE);
 
-    if (roan_future_is_static(future))
-        return NULL;
-    future->traits = roan_command_traits_find(1, &ping);
-    future->is_internal = true;
-    future->retry = -1;
-    future->block_us = -1;
-    future->begun_us = roan_now_us(link->client);
-    return future;
+    return roan_future_is_static(future) ? NULL : future;
 }
 
 static bool encode_ping(roan_future *future)
 {
-    static const roan_slice ping = {"PING", 4};
     bool is_whole = roan_future_encode(future, 1, &ping);
 
     future->replies_due = 1; /* the commands before it have none */

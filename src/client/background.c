@@ -22,9 +22,6 @@
 #define QUIET_CALLERS 4
 #define QUIET_ROUNDS 256
 
-#define TIMER_TOKEN UINT64_MAX
-#define WAKE_TOKEN (UINT64_MAX - 1)
-
 /* A link in one round. */
 typedef struct roan_visit {
     roan_link *link;
@@ -35,9 +32,9 @@ typedef struct roan_visit {
 /* The handle whose callbacks this thread runs as a part of a round. */
 static __thread const roan *round_of;
 
-static int add_to_epoll(int epoll_fd, int fd, uint64_t token)
+static int add_to_epoll(int epoll_fd, int fd)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = token};
+    struct epoll_event event = {.events = EPOLLIN};
 
     return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
@@ -59,8 +56,8 @@ roan_status roan_background_init(roan *client, roan_error *reterr)
         background->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         background->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
         if (background->epoll_fd >= 0 && background->timer_fd >= 0 &&
-            add_to_epoll(background->epoll_fd, background->wake_fd, WAKE_TOKEN) == 0 &&
-            add_to_epoll(background->epoll_fd, background->timer_fd, TIMER_TOKEN) == 0)
+            add_to_epoll(background->epoll_fd, background->wake_fd) == 0 &&
+            add_to_epoll(background->epoll_fd, background->timer_fd) == 0)
             return ROAN_OK;
     }
     roan_status status = roan_error_set_errno(reterr, errno, "cannot make the descriptors of the event loop");

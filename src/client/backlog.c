@@ -360,7 +360,6 @@ void roan_subscription_call(roan_subscription *subscription)
         return;
     }
     subscription->is_calling = true;
-    subscription->calling_thread = pthread_self();
     while (count < CALLS_MAX && call_once(subscription))
         count++;
     subscription->is_calling = false;

@@ -206,6 +206,21 @@ static void free_batch(roan_future *future)
     free(future->parts);
 }
 
+roan_future *roan_future_create_internal(roan *root, size_t argc, const roan_slice *argv, int64_t deadline_us)
+{
+    roan_future *future = roan_future_create(root);
+
+    if (roan_future_is_static(future))
+        return future;
+    future->traits = roan_command_traits_find(argc, argv);
+    future->is_internal = true;
+    future->retry = -1;
+    future->block_us = -1;
+    future->begun_us = roan_now_us(root);
+    future->deadline_us = deadline_us;
+    return future;
+}
+
 static void destroy(roan_future *future)
 {
     ROAN_ASSERT(!future->is_queued && future->waiters == NULL);

@@ -37,7 +37,6 @@ struct roan_future {
     _Atomic uint32_t references;
     _Atomic bool is_settled; /* written last: with it the result may be read without the lock */
     bool is_queued;
-    bool is_abandoned;       /* settled, but its reply is still to come */
     bool holds_link;         /* it keeps an exclusive link alive */
     bool was_begun;          /* the hooks have heard of it */
     roan *client;
@@ -93,6 +92,9 @@ struct roan_future {
 
 /* A future with one reference and an empty request, or the static one that is settled with NOMEM. */
 roan_future *roan_future_create(roan *client);
+
+/* One of the library's own, for this command: no hooks, no statistics, no second try. Nothing is encoded yet. */
+roan_future *roan_future_create_internal(roan *root, size_t argc, const roan_slice *argv, int64_t deadline_us);
 
 bool roan_future_is_static(const roan_future *future);
 /* The static one. */

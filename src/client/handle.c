@@ -74,7 +74,6 @@ static void forget_link(roan_link *link)
     link->is_held = link->is_ticking = false; /* there is no background that ticks */
     link->waits_seen = 0;
     link->busy_rounds = link->quiet_rounds = link->batches = 0;
-    link->probe_is_due = false;
     link->states = 0;
     atomic_store_explicit(&link->callers, 0, memory_order_relaxed);
     atomic_store_explicit(&link->baton, NULL, memory_order_relaxed);
@@ -157,7 +156,6 @@ roan_status roan_open(roan **ret_client, const char *uri, const roan_options *op
 typedef struct readiness {
     const roan_link *link;
     unsigned attempts;
-    uint64_t epoch;
 } readiness;
 
 static bool is_ready_or_failed(const void *argument)

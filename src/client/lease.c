@@ -33,17 +33,9 @@ struct roan_lease {
 
 static roan_future *prepare_own(roan *root, size_t argc, const roan_slice *argv, int64_t until_us)
 {
-    roan_future *future = roan_future_create(root);
+    roan_future *future = roan_future_create_internal(root, argc, argv, until_us);
 
-    if (roan_future_is_static(future))
-        return future;
-    future->traits = roan_command_traits_find(argc, argv);
-    future->is_internal = true;
-    future->retry = -1;
-    future->block_us = -1;
-    future->begun_us = roan_now_us(root);
-    future->deadline_us = until_us;
-    if (!roan_future_encode(future, argc, argv))
+    if (!roan_future_is_static(future) && !roan_future_encode(future, argc, argv))
         return roan_future_refuse(future, ROAN_E_NOMEM, "out of memory");
     return future;
 }

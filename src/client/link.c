@@ -276,7 +276,6 @@ void roan_link_cancel(roan_link *link, roan_future *future, const roan_failure *
         leaves = true;
     } else if (future->is_queued) {
         failure.fate = roan_link_fate_of(link, future);
-        future->is_abandoned = true;
     } else {
         leaves = remove_delayed(link, future);
     }
@@ -510,7 +509,6 @@ static void forget_stream(roan_link *link)
     link->blocked_since_us = 0;
     link->is_blocked = false;
     link->batches = 0;
-    link->probe_is_due = false;
     link->states = 0;
     link->epoch++;
 }

@@ -135,14 +135,12 @@ struct roan_link {
         uint8_t steps[ROAN_HANDSHAKE_STEPS_MAX];
         unsigned count, done;
         unsigned round;        /* counts all of this link; from 1 */
-        bool is_second_round;  /* without HELLO */
         bool is_refused;       /* HELLO is not known there */
         char *request;
         size_t request_bytes, request_sent, request_capacity;
         roan_failure failure;
         bool has_failed;
     } handshake;
-    bool probe_is_due;         /* a PING is under way */
 
     _Atomic uint32_t callers; /* threads that wait for a future of this link or were just woken */
     _Atomic(_Atomic uint32_t *) baton; /* the waiter who was asked to drive and has not begun yet */

@@ -185,7 +185,6 @@ static void begin_round(roan_link *link, bool is_second_round, roan_outcome *out
         link->handshake.request_capacity = 0;
     link->handshake.count = link->handshake.done = 0;
     link->handshake.round = link->handshake.round == UINT_MAX ? 1 : link->handshake.round + 1;
-    link->handshake.is_second_round = is_second_round;
     link->handshake.is_refused = link->handshake.has_failed = false;
     if (link->handshake.request == NULL)
         is_whole = false;

@@ -74,18 +74,11 @@ static void requeue_delayed(roan_link *link, int64_t now_us, roan_outcome *outco
 static void probe(roan_link *link, int64_t now_us, roan_outcome *outcome)
 {
     static const roan_slice ping = {"PING", 4};
-    roan_future *future = roan_future_create(link->client);
+    int64_t span_us = (int64_t)link->client->root->settings->options.silence_timeout_ms * 1000;
+    roan_future *future = roan_future_create_internal(link->client, 1, &ping, now_us + span_us);
 
     link->received_us = now_us; /* the next one not before another span */
-    if (roan_future_is_static(future))
-        return;
-    future->traits = roan_command_traits_find(1, &ping);
-    future->is_internal = true;
-    future->retry = -1;
-    future->block_us = -1;
-    future->begun_us = now_us;
-    future->deadline_us = now_us + (int64_t)link->client->root->settings->options.silence_timeout_ms * 1000;
-    if (roan_future_encode(future, 1, &ping))
+    if (!roan_future_is_static(future) && roan_future_encode(future, 1, &ping))
         roan_link_submit(link, future, false, outcome);
     roan_drop(future);
 }

@@ -44,7 +44,7 @@ static void watch(roan_background *background, roan_link *link, int64_t *due_us)
         return;
     if (fd != link->watched_fd)
         roan_background_unwatch(link);
-    struct epoll_event event = {.events = events, .data.ptr = link};
+    struct epoll_event event = {.events = events};
     if (fd >= 0 &&
         epoll_ctl(background->epoll_fd, link->watched_fd >= 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0)
         return; /* the timer still calls for rounds */

@@ -102,7 +102,6 @@ struct roan_subscription {
     roan_message_fn fn;
     void *fn_argument;
     bool is_calling;
-    pthread_t calling_thread;
     bool is_listed;        /* for being called: in an outcome, or in late_calls */
     bool is_late;          /* in late_calls */
     roan_subscription *call_next;

@@ -16,6 +16,7 @@
 #include "roan/batch.h"
 #include "roan/client_commands.h"
 #include "roan/lease.h"
+#include "../lib/command_text.h"
 
 static const char *port;
 static roan *client;
@@ -43,17 +44,6 @@ static roan_client_stats stats(void)
     roan_client_stats now = {.size = sizeof now};
     roan_get_stats(client, &now);
     return now;
-}
-
-static size_t split(const char *text, roan_slice *words)
-{
-    size_t count = 0;
-    while (*text != '\0') {
-        size_t bytes = strcspn(text, " ");
-        words[count++] = roan_slice_make(text, bytes);
-        text += bytes + (text[bytes] == ' ');
-    }
-    return count;
 }
 
 static roan_status run(roan *on, const char *text)

@@ -1,7 +1,7 @@
 /* test_servers.c: one handle and real servers in all their moods: restarted, stopped, killed, full, loading,
  * read-only, with no place for another client; many threads, fork(), binary and large values.
  *
- *     test_servers COMMAND     the server's command line with {port} and {dir}
+ *     test_servers PROGRAM ARGUMENT...     the server's command, with {port} in it
  *
  * What has to do with time alone is tested on the scripted transport (tests/unit/test_client_link.c); what is here
  * needs a server, threads or processes. */
@@ -14,11 +14,13 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "base/number.h"
 #include "roan/batch.h"
 #include "roan/client.h"
-#include "live_server.h"
+#include "server_process.h"
+#include "../lib/command_text.h"
 
 #define THREADS 16
 #define ROUNDS 300
@@ -29,7 +31,8 @@ static roan *client;
 static int set_up(void **state)
 {
     (void)state;
-    return server_start(&server, "") ? 0 : -1;
+    server.port = server_free_port();
+    return server_start(&server) ? 0 : -1;
 }
 
 static int tear_down(void **state)
@@ -37,7 +40,7 @@ static int tear_down(void **state)
     (void)state;
     roan_close(client, 0);
     client = NULL;
-    server_remove(&server);
+    server_kill(&server);
     return 0;
 }
 
@@ -46,21 +49,9 @@ static void open_with(const char *query)
     char uri[128];
     roan_error error;
 
-    snprintf(uri, sizeof uri, "redis://127.0.0.1:%u%s", server.port, query);
+    snprintf(uri, sizeof uri, "redis://127.0.0.1:%d%s", server.port, query);
     if (roan_open(&client, uri, NULL, &error) != ROAN_OK)
         fail_msg("%s", error.text);
-}
-
-static size_t split(const char *text, roan_slice *words)
-{
-    size_t count = 0;
-
-    while (*text != '\0') {
-        size_t bytes = strcspn(text, " ");
-        words[count++] = roan_slice_make(text, bytes);
-        text += bytes + (text[bytes] == ' ');
-    }
-    return count;
 }
 
 static roan_status run_on(roan *handle, const char *text, roan_value **ret_reply, const roan_call *call)
@@ -74,6 +65,13 @@ static roan_status run_on(roan *handle, const char *text, roan_value **ret_reply
 static roan_status run(const char *text)
 {
     return run_on(client, text, NULL, NULL);
+}
+
+static void sleep_ms(long ms)
+{
+    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+
+    nanosleep(&time, NULL);
 }
 
 static int64_t now_ms(void)
@@ -151,13 +149,13 @@ static void test_a_restart_is_survived(void **state)
     (void)state;
     open_with("?backoff_first_ms=10");
     assert_int_equal(run("SET k before"), ROAN_OK);
-    server_kill(&server, SIGKILL);
+    server_kill(&server);
     sleep_ms(300); /* long enough for the client to look before it sends */
     int64_t before = now_ms();
     roan_slice words[] = {ROAN_LITERAL("INCR"), ROAN_LITERAL("n")};
     roan_future *future = roan_go(client, 2, words, ROAN_WITH(.timeout_ms = 8000)); /* waits for the server */
     sleep_ms(200);
-    assert_true(server_start(&server, ""));
+    assert_true(server_start(&server));
     roan_failure failure;
     if (roan_take(future, NULL, &failure) != ROAN_OK)
         fail_msg("%s", failure.text);
@@ -174,7 +172,7 @@ static void test_a_server_that_stays_away_ends_calls_at_their_deadline(void **st
     (void)state;
     open_with("?request_timeout_ms=300&backoff_first_ms=20");
     assert_int_equal(run("PING"), ROAN_OK);
-    server_kill(&server, SIGKILL);
+    server_kill(&server);
     int64_t before = now_ms();
     roan_status status = run("INCR n");
     assert_true(status == ROAN_E_TIMEOUT || status == ROAN_E_LOST);
@@ -201,7 +199,7 @@ static void test_a_stopped_server_costs_a_deadline_and_no_more(void **state)
 static void test_nobody_listens(void **state)
 {
     (void)state;
-    server_kill(&server, SIGKILL);
+    server_kill(&server);
     open_with("");
     int64_t before = now_ms();
     assert_int_equal(run("PING"), ROAN_E_CONNECT);
@@ -251,7 +249,7 @@ static void test_no_place_for_another_client(void **state)
 
     open_with("");
     assert_int_equal(run("CONFIG SET maxclients 1"), ROAN_OK);
-    snprintf(uri, sizeof uri, "redis://127.0.0.1:%u", server.port);
+    snprintf(uri, sizeof uri, "redis://127.0.0.1:%d", server.port);
     assert_int_equal(roan_open(&second, uri, NULL, NULL), ROAN_OK);
     assert_int_equal(run_on(second, "PING", NULL, NULL), ROAN_E_CONNECT);
     assert_true(strlen(roan_last_failure()->text) > 0);
@@ -268,12 +266,12 @@ static void test_logging_in(void **state)
 
     open_with("");
     assert_int_equal(run("CONFIG SET requirepass s3cret:/@"), ROAN_OK);
-    snprintf(uri, sizeof uri, "redis://127.0.0.1:%u", server.port);
+    snprintf(uri, sizeof uri, "redis://127.0.0.1:%d", server.port);
     assert_int_equal(roan_open(&second, uri, NULL, NULL), ROAN_OK);
     assert_int_equal(run_on(second, "PING", NULL, NULL), ROAN_E_CONNECT);
     assert_string_equal(roan_last_failure()->server_code, "NOAUTH");
     roan_close(second, 0);
-    snprintf(uri, sizeof uri, "redis://:s3cret%%3A%%2F%%40@127.0.0.1:%u/2?client_name=shop", server.port);
+    snprintf(uri, sizeof uri, "redis://:s3cret%%3A%%2F%%40@127.0.0.1:%d/2?client_name=shop", server.port);
     assert_int_equal(roan_open(&second, uri, NULL, NULL), ROAN_OK);
     roan_value *reply;
     assert_int_equal(run_on(second, "CLIENT GETNAME", &reply, NULL), ROAN_OK);
@@ -281,7 +279,7 @@ static void test_logging_in(void **state)
     roan_value_free(reply);
     assert_int_equal(run_on(second, "SET here 1", NULL, NULL), ROAN_OK);
     roan_close(second, 100);
-    snprintf(uri, sizeof uri, "redis://:s3cret%%3A%%2F%%40@127.0.0.1:%u/1000000", server.port);
+    snprintf(uri, sizeof uri, "redis://:s3cret%%3A%%2F%%40@127.0.0.1:%d/1000000", server.port);
     if (roan_open(&second, uri, NULL, NULL) == ROAN_OK) {
         assert_int_equal(run_on(second, "PING", NULL, NULL), ROAN_E_CONNECT);
         roan_close(second, 0);
@@ -297,7 +295,7 @@ static void test_killed_connections_come_back(void **state)
     char uri[64];
 
     open_with("");
-    snprintf(uri, sizeof uri, "redis://127.0.0.1:%u", server.port);
+    snprintf(uri, sizeof uri, "redis://127.0.0.1:%d", server.port);
     assert_int_equal(roan_open(&killer, uri, NULL, NULL), ROAN_OK);
     for (int i = 0; i < 20; i++) {
         assert_int_equal(run("PING"), ROAN_OK);
@@ -471,11 +469,11 @@ int main(int argc, char **argv)
         SERVER_TEST(test_handles_come_and_go),
     };
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: test_servers COMMAND\n");
+    if (argc < 2) {
+        fprintf(stderr, "usage: test_servers PROGRAM ARGUMENT...\n");
         return 2;
     }
-    server = (server_process){.command = argv[1], .pid = -1};
+    server.command = argv + 1;
     if (getenv("CLIENT_TEST") != NULL)
         cmocka_set_test_filter(getenv("CLIENT_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "base/macros.h"
 #include "roan/client.h"
 #include "roan/scripted.h"
+#include "../lib/command_text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -55,19 +56,6 @@ static inline void open_with(const char *query, const roan_options *more)
 
     ROAN_IGNORE(snprintf(uri, sizeof uri, "redis://shop:7000%s", query));
     open_uri(uri, more);
-}
-
-/* Words separated by spaces; at most COMMAND_WORDS_MAX. */
-static inline size_t split(const char *text, roan_slice *words)
-{
-    size_t count = 0;
-
-    while (*text != '\0') {
-        size_t bytes = strcspn(text, " ");
-        words[count++] = roan_slice_make(text, bytes);
-        text += bytes + (text[bytes] == ' ');
-    }
-    return count;
 }
 
 static inline roan_status run_on(roan *handle, const char *text, const roan_call *call)

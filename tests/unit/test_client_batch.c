@@ -16,54 +16,27 @@
 #include "roan/batch.h"
 #include "roan/client_commands.h"
 #include "roan/scripted.h"
-
-static roan_scripted *world;
-static roan *client;
+#include "client_world.h"
 
 static int set_up(void **state)
 {
     (void)state;
-    world = roan_scripted_create(11);
-    roan_scripted_handle(world, roan_scripted_redis, NULL);
+    begin_world(11, roan_scripted_redis);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    roan_error error;
-    roan_status status;
-    bool is_clean;
-    ROAN_IGNORE(roan_close(client, 0));
-    client = NULL;
-    status = roan_scripted_check(world, &error);
-    if (status != ROAN_OK)
-        print_error("%s\n", error.text);
-    is_clean = roan_scripted_open_streams(world) == 0;
-    world = roan_scripted_free(world);
-    return status == ROAN_OK && is_clean ? 0 : -1;
+    return end_world();
 }
 
 /* With drive=loop only the test's thread does anything. */
 static void open_client(const char *query)
 {
     char uri[256];
-    roan_error error = {0};
     snprintf(uri, sizeof uri, "redis://shop?drive=loop%s%s", *query != '\0' ? "&" : "", query);
-    if (roan_open(&client, uri, ROAN_OPTIONS(.transport = roan_scripted_transport(world)), &error) != ROAN_OK)
-        fail_msg("%s", error.text);
-}
-
-/* Words separated by spaces. */
-static size_t split(const char *text, roan_slice *words)
-{
-    size_t count = 0;
-    while (*text != '\0') {
-        size_t bytes = strcspn(text, " ");
-        words[count++] = roan_slice_make(text, bytes);
-        text += bytes + (text[bytes] == ' ');
-    }
-    return count;
+    open_uri(uri, NULL);
 }
 
 static void add(roan_batch *batch, const char *text)

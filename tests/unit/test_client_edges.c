@@ -19,81 +19,26 @@
 #include "roan/client.h"
 #include "roan/lease.h"
 #include "roan/scripted.h"
+#include "client_world.h"
 
 #define MS 1000LL
-
-static roan_scripted *world;
-static roan *client;
 
 static int set_up(void **state)
 {
     (void)state;
-    world = roan_scripted_create(11);
-    roan_scripted_handle(world, roan_scripted_redis, NULL);
-    client = NULL;
+    begin_world(11, roan_scripted_redis);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    ROAN_IGNORE(roan_close(client, 0));
-    bool is_clean = roan_scripted_open_streams(world) == 0;
-    world = roan_scripted_free(world);
-    return is_clean ? 0 : -1;
-}
-
-static void open_with(const char *query, const roan_options *more)
-{
-    roan_options options = more != NULL ? *more : (roan_options){.size = sizeof options};
-    char uri[256];
-    roan_error error;
-
-    if (options.transport == NULL)
-        options.transport = roan_scripted_transport(world);
-    ROAN_IGNORE(snprintf(uri, sizeof uri, "redis://shop:7000%s", query));
-    if (roan_open(&client, uri, &options, &error) != ROAN_OK)
-        fail_msg("%s", error.text);
-}
-
-static size_t split(const char *text, roan_slice *words)
-{
-    size_t count = 0;
-
-    while (*text != '\0') {
-        size_t bytes = strcspn(text, " ");
-        words[count++] = roan_slice_make(text, bytes);
-        text += bytes + (text[bytes] == ' ');
-    }
-    return count;
-}
-
-static roan_status run_on(roan *handle, const char *text, const roan_call *call)
-{
-    roan_slice words[16];
-
-    return roan_do(handle, split(text, words), words, NULL, call);
+    return end_world();
 }
 
 static roan_status run(const char *text, const roan_call *call)
 {
     return run_on(client, text, call);
-}
-
-static roan_future *go_on(roan *handle, const char *text, const roan_call *call)
-{
-    roan_slice words[16];
-    size_t count = split(text, words);
-
-    return roan_go(handle, count, words, call);
-}
-
-static roan_client_stats stats(void)
-{
-    roan_client_stats all = {.size = sizeof all};
-
-    roan_get_stats(client, &all);
-    return all;
 }
 
 /* ---- the last reference ---- */

@@ -18,49 +18,27 @@
 #include "client/handle.h"
 #include "roan/lease.h"
 #include "roan/scripted.h"
-
-static roan_scripted *world;
-static roan *client;
+#include "client_world.h"
 
 static int set_up(void **state)
 {
     (void)state;
-    world = roan_scripted_create(11);
-    roan_scripted_handle(world, roan_scripted_redis, NULL);
+    begin_world(11, roan_scripted_redis);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    roan_error error;
-    roan_status status;
-    bool is_clean;
-    ROAN_IGNORE(roan_close(client, 0));
-    client = NULL;
-    status = roan_scripted_check(world, &error);
-    if (status != ROAN_OK)
-        print_error("%s\n", error.text);
-    is_clean = roan_scripted_open_streams(world) == 0;
-    world = roan_scripted_free(world);
-    return status == ROAN_OK && is_clean ? 0 : -1;
+    return end_world();
 }
 
 /* With drive=loop only the test's thread does anything. */
 static void open_client(const char *query)
 {
     char uri[256];
-    roan_error error = {0};
     snprintf(uri, sizeof uri, "redis://shop?%s", query);
-    if (roan_open(&client, uri, ROAN_OPTIONS(.transport = roan_scripted_transport(world)), &error) != ROAN_OK)
-        fail_msg("%s", error.text);
-}
-
-static roan_client_stats stats(void)
-{
-    roan_client_stats now = {.size = sizeof now};
-    roan_get_stats(client, &now);
-    return now;
+    open_uri(uri, NULL);
 }
 
 static roan_lease *take(void)
@@ -72,38 +50,15 @@ static roan_lease *take(void)
     return lease;
 }
 
-/* Words separated by spaces. */
-static size_t split(const char *text, size_t bytes, roan_slice *words)
-{
-    size_t count = 0;
-    const char *end = text + bytes;
-    while (text < end) {
-        const char *space = memchr(text, ' ', (size_t)(end - text));
-        const char *stop = space != NULL ? space : end;
-        words[count++] = roan_slice_make(text, (size_t)(stop - text));
-        text = stop + (space != NULL);
-    }
-    return count;
-}
-
 static roan_status run(roan *on, const char *text)
 {
-    roan_slice words[16];
-    size_t count = split(text, strlen(text), words);
-    return roan_do(on, count, words, NULL, NULL);
-}
-
-static roan_future *go(roan *on, const char *text, const roan_call *call)
-{
-    roan_slice words[16];
-    size_t count = split(text, strlen(text), words);
-    return roan_go(on, count, words, call);
+    return run_on(on, text, NULL);
 }
 
 static void add(roan_batch *batch, const char *text)
 {
     roan_slice words[16];
-    size_t count = split(text, strlen(text), words);
+    size_t count = split(text, words);
     roan_batch_add(batch, count, words);
 }
 
@@ -261,7 +216,7 @@ static void test_pending(void **state)
     roan_lease *lease = take();
     assert_int_equal(run(roan_lease_client(lease), "PING"), ROAN_OK);
     roan_peer_expect(roan_scripted_peer(world, 0), 1000000, "GET a", "$1\r\nx\r\n");
-    roan_future *future = go(roan_lease_client(lease), "GET a", NULL);
+    roan_future *future = go_on(roan_lease_client(lease), "GET a", NULL);
     roan_flush(roan_lease_client(lease));
     roan_lease_return(lease);
     roan_failure failure;
@@ -475,7 +430,7 @@ static void test_cleanup_drains(void **state)
     roan_lease *lease = take();
     assert_int_equal(run(roan_lease_client(lease), "PING"), ROAN_OK);
     roan_peer_expect(roan_scripted_peer(world, 0), 200000, "GET a", "$1\r\nx\r\n");
-    roan_future *future = go(roan_lease_client(lease), "GET a", NULL);
+    roan_future *future = go_on(roan_lease_client(lease), "GET a", NULL);
     roan_lease_return(lease);
     assert_int_equal(roan_take(future, NULL, NULL), ROAN_OK);
     assert_int_equal(stats().leases_idle, 1);
@@ -512,7 +467,7 @@ static void test_exhaustion_of_blocking(void **state)
     (void)state;
     open_client("drive=loop&lease_idle_ms=-1&leases_max=1&lease_timeout_ms=250");
     roan_lease *lease = take();
-    roan_future *future = go(client, "BLPOP q 10", NULL);
+    roan_future *future = go_on(client, "BLPOP q 10", NULL);
     assert_int_equal(stats().leases_waiting, 1);
     assert_in_range(roan_turn_due_ms(client), 249, 250);
     roan_scripted_advance(world, 249000);
@@ -526,7 +481,7 @@ static void test_exhaustion_of_blocking(void **state)
     assert_int_equal(failure.fate, ROAN_FATE_NOT_SENT);
     assert_int_equal(stats().leases_waiting, 0);
     /* canceled in line */
-    future = go(client, "BLPOP q 10", NULL);
+    future = go_on(client, "BLPOP q 10", NULL);
     roan_cancel(future);
     assert_int_equal(roan_take(future, NULL, NULL), ROAN_E_CANCELED);
     assert_int_equal(stats().leases_waiting, 0);
@@ -554,10 +509,10 @@ static void test_first_come_first_served(void **state)
     roan_lease *lease = take();
     assert_int_equal(run(roan_lease_client(lease), "PING"), ROAN_OK);
     /* later ones block for less */
-    roan_then(go(client, "BLPOP q 0.3", NULL), note_finish, (char[]){"a"});
-    roan_then(go(client, "BLPOP q 0.2", NULL), note_finish, (char[]){"b"});
-    roan_then(go(client, "BLPOP q 0.1", NULL), note_finish, (char[]){"c"});
-    roan_future *last = go(client, "BLPOP q 0.1", NULL);
+    roan_then(go_on(client, "BLPOP q 0.3", NULL), note_finish, (char[]){"a"});
+    roan_then(go_on(client, "BLPOP q 0.2", NULL), note_finish, (char[]){"b"});
+    roan_then(go_on(client, "BLPOP q 0.1", NULL), note_finish, (char[]){"c"});
+    roan_future *last = go_on(client, "BLPOP q 0.1", NULL);
     assert_int_equal(stats().leases_waiting, 4);
     roan_lease_return(lease);
     assert_int_equal(stats().leases_waiting, 3);
@@ -730,7 +685,7 @@ static void test_blocking(void **state)
     assert_int_equal(run(client, "BLPOP q 0.5"), ROAN_NIL); /* the same connection again */
     assert_int_equal(roan_scripted_opened(world), 2);
     /* while one waits, others are served */
-    roan_future *future = go(client, "BLPOP q 0.5", NULL);
+    roan_future *future = go_on(client, "BLPOP q 0.5", NULL);
     assert_int_equal(run(client, "GET a"), ROAN_NIL);
     assert_false(roan_is_settled(future));
     assert_int_equal(stats().leases_active, 1);
@@ -748,7 +703,7 @@ static void test_blocking_late_and_canceled(void **state)
     assert_int_equal(stats().leases_destroyed, 1);
     assert_int_equal(stats().leases_idle, 0);
     assert_true(roan_peer_is_closed(roan_scripted_peer(world, 0)));
-    roan_future *future = go(client, "BLPOP q 0", NULL);
+    roan_future *future = go_on(client, "BLPOP q 0", NULL);
     turn_for(10000);
     assert_int_equal(stats().leases_active, 1);
     roan_cancel(future);
@@ -784,8 +739,8 @@ static void test_closing_with_blocking(void **state)
                  {2500, ROAN_OK, ROAN_NIL, ROAN_NIL}};
     for (size_t i = 0; i < ROAN_COUNT_OF(cases); i++) {
         open_client("drive=loop&lease_idle_ms=-1&leases_max=1&lease_timeout_ms=-1");
-        roan_future *first = go(client, "BLPOP q 1", NULL);
-        roan_future *second = go(client, "BLPOP q 1", NULL);
+        roan_future *first = go_on(client, "BLPOP q 1", NULL);
+        roan_future *second = go_on(client, "BLPOP q 1", NULL);
         turn_for(1000);
         assert_int_equal(roan_close(client, cases[i].drain_ms), cases[i].status);
         client = NULL;
@@ -847,7 +802,7 @@ static void test_refusals(void **state)
     open_client("drive=loop&lease_idle_ms=-1");
     roan_lease *lease = take();
     assert_int_equal(roan_close(roan_lease_client(lease), 0), ROAN_E_USAGE);
-    roan_then(go(roan_lease_client(lease), "PING", NULL), take_inside, statuses);
+    roan_then(go_on(roan_lease_client(lease), "PING", NULL), take_inside, statuses);
     assert_int_equal(run(roan_lease_client(lease), "PING"), ROAN_OK);
     assert_int_equal(roan_turn(client, 0), ROAN_OK);
     assert_int_equal(statuses[0], ROAN_E_USAGE);

@@ -18,75 +18,31 @@
 #include "base/macros.h"
 #include "roan/client.h"
 #include "roan/scripted.h"
+#include "client_world.h"
 
 #define MS 1000LL
-
-static roan_scripted *world;
-static roan *client;
 
 static int set_up(void **state)
 {
     (void)state;
-    world = roan_scripted_create(11);
-    roan_scripted_handle(world, roan_scripted_redis, NULL);
-    client = NULL;
+    begin_world(11, roan_scripted_redis);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    if (client != NULL)
-        roan_close(client, 0);
-    roan_error error = {0};
-    roan_status status = roan_scripted_check(world, &error);
-    if (status != ROAN_OK)
-        print_error("%s\n", error.text);
-    bool is_clean = roan_scripted_open_streams(world) == 0;
-    world = roan_scripted_free(world);
-    return status == ROAN_OK && is_clean ? 0 : -1;
-}
-
-static void open_with(const char *query, const roan_options *more)
-{
-    roan_options options = more != NULL ? *more : (roan_options){.size = sizeof options};
-    char uri[256];
-    roan_error error;
-
-    options.transport = roan_scripted_transport(world);
-    ROAN_IGNORE(snprintf(uri, sizeof uri, "redis://shop:7000%s", query));
-    if (roan_open(&client, uri, &options, &error) != ROAN_OK)
-        fail_msg("%s", error.text);
-}
-
-static size_t split(const char *text, roan_slice *words)
-{
-    size_t count = 0;
-
-    while (*text != '\0') {
-        size_t bytes = strcspn(text, " ");
-        words[count++] = roan_slice_make(text, bytes);
-        text += bytes + (text[bytes] == ' ');
-    }
-    return count;
+    return end_world();
 }
 
 static roan_status run(const char *text, const roan_call *call)
 {
-    roan_slice words[16];
-    roan_value *reply;
-    roan_status status = roan_do(client, split(text, words), words, &reply, call);
-
-    roan_value_free(reply);
-    return status;
+    return run_on(client, text, call);
 }
 
 static roan_future *go(const char *text, const roan_call *call)
 {
-    roan_slice words[16];
-    size_t count = split(text, words);
-
-    return roan_go(client, count, words, call);
+    return go_on(client, text, call);
 }
 
 static void expect_failure(roan_future *future, roan_status code, roan_fate fate)
@@ -105,14 +61,6 @@ static void expect_ok(roan_future *future)
 
     if (status != ROAN_OK)
         fail_msg("%s", failure.text);
-}
-
-static roan_client_stats stats(void)
-{
-    roan_client_stats values = {.size = sizeof values};
-
-    roan_get_stats(client, &values);
-    return values;
 }
 
 /* The index of the request on the peer, or -1. */

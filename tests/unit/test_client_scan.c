@@ -18,23 +18,21 @@
 #include "roan/decode.h"
 #include "roan/scan.h"
 #include "roan/scripted.h"
+#include "client_world.h"
 
-static roan_scripted *world;
-static roan *client;
 static roan_peer *peer;
 
 static void open_client(const char *uri)
 {
     peer = roan_scripted_peer(world, roan_scripted_opened(world));
-    assert_int_equal(roan_open(&client, uri, ROAN_OPTIONS(.transport = roan_scripted_transport(world)), NULL), ROAN_OK);
+    open_uri(uri, NULL);
     assert_int_equal(roan_ready(client, -1), ROAN_OK);
 }
 
 static int set_up(void **state)
 {
     (void)state;
-    world = roan_scripted_create(3);
-    roan_scripted_handle(world, roan_scripted_redis, NULL);
+    begin_world(3, roan_scripted_redis);
     open_client("redis://shop");
     return 0;
 }
@@ -42,14 +40,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    roan_error error;
-    roan_close(client, 0);
-    roan_status status = roan_scripted_check(world, &error);
-    if (status != ROAN_OK)
-        print_error("%s\n", error.text);
-    bool is_clean = status == ROAN_OK && roan_scripted_open_streams(world) == 0;
-    roan_scripted_free(world);
-    return is_clean ? 0 : -1;
+    return end_world();
 }
 
 static roan_scan *make(roan_scan_kind kind, const char *key, const roan_scan_options *options)

@@ -19,12 +19,11 @@
 #include "base/number.h"
 #include "roan/script.h"
 #include "roan/scripted.h"
+#include "client_world.h"
 
 #define BODY "return {KEYS[1], ARGV[1]}"
 #define CALLERS 8
 
-static roan_scripted *world;
-static roan *client;
 static roan_script *script;
 static _Atomic bool is_known;        /* the server has the script, or the library */
 static bool is_body_broken;   /* and refuses to load it */
@@ -72,36 +71,22 @@ static void serve(void *unused, roan_peer *peer, size_t argc, const roan_slice *
     }
 }
 
-static void open_client(const char *uri)
-{
-    roan_error error;
-    if (roan_open(&client, uri, ROAN_OPTIONS(.transport = roan_scripted_transport(world)), &error) != ROAN_OK)
-        fail_msg("%s", error.text);
-}
-
 static int set_up(void **state)
 {
     (void)state;
-    world = roan_scripted_create(3);
-    roan_scripted_handle(world, serve, NULL);
+    begin_world(3, serve);
     is_known = is_body_broken = forgets = false;
     short_runs = bodies = loads = 0;
-    client = NULL;
     assert_int_equal(roan_script_create(&script, ROAN_LITERAL(BODY), false, NULL), ROAN_OK);
-    open_client("redis://shop");
+    open_uri("redis://shop", NULL);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    roan_error error;
     roan_script_free(script);
-    roan_close(client, 0);
-    roan_status status = roan_scripted_check(world, &error);
-    bool is_clean = status == ROAN_OK && roan_scripted_open_streams(world) == 0;
-    roan_scripted_free(world);
-    return is_clean ? 0 : -1;
+    return end_world();
 }
 
 static const roan_slice key = {"stock", 5};
@@ -242,7 +227,7 @@ static void test_keys_get_the_prefix_in_both_forms(void **state)
 {
     (void)state;
     roan_close(client, 0);
-    open_client("redis://shop?key_prefix=app:");
+    open_uri("redis://shop?key_prefix=app:", NULL);
     roan_peer *peer = roan_scripted_peer(world, roan_scripted_opened(world));
     assert_runs("app:stock");
     size_t count = roan_peer_request_count(peer);

@@ -18,45 +18,21 @@
 #include "roan/client.h"
 #include "roan/scripted.h"
 #include "roan/subscription.h"
+#include "client_world.h"
 
 #define MS 1000LL
-
-static roan_scripted *world;
-static roan *client;
 
 static int set_up(void **state)
 {
     (void)state;
-    world = roan_scripted_create(5);
-    roan_scripted_handle(world, roan_scripted_redis, NULL);
-    client = NULL;
+    begin_world(5, roan_scripted_redis);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    if (client != NULL)
-        roan_close(client, 0);
-    roan_error error = {0};
-    roan_status status = roan_scripted_check(world, &error);
-    if (status != ROAN_OK)
-        print_error("%s\n", error.text);
-    bool is_clean = roan_scripted_open_streams(world) == 0;
-    world = roan_scripted_free(world);
-    return status == ROAN_OK && is_clean ? 0 : -1;
-}
-
-static void open_with(const char *query, const roan_options *more)
-{
-    roan_options options = more != NULL ? *more : (roan_options){.size = sizeof options};
-    char uri[256];
-    roan_error error;
-
-    options.transport = roan_scripted_transport(world);
-    ROAN_IGNORE(snprintf(uri, sizeof uri, "redis://shop:7000%s", query));
-    if (roan_open(&client, uri, &options, &error) != ROAN_OK)
-        fail_msg("%s", error.text);
+    return end_world();
 }
 
 static roan_subscription *subscribe(const roan_subscription_options *options)
@@ -94,18 +70,6 @@ static roan_subscription *subscribe_to(const char *name)
     add(subscription, ROAN_CHANNEL_EXACT, name);
     expect_ready(subscription);
     return subscription;
-}
-
-static size_t split(const char *text, roan_slice *words)
-{
-    size_t count = 0;
-
-    while (*text != '\0') {
-        size_t bytes = strcspn(text, " ");
-        words[count++] = roan_slice_make(text, bytes);
-        text += bytes + (text[bytes] == ' ');
-    }
-    return count;
 }
 
 static int64_t run_integer(const char *text)

@@ -18,9 +18,8 @@
 #include "roan/client_commands.h"
 #include "roan/scripted.h"
 #include "roan/value_stream.h"
+#include "client_world.h"
 
-static roan_scripted *world;
-static roan *client;
 static roan_peer *peer; /* the connection of the pool, once it is warm */
 
 static const roan_slice key = {"big", 3};
@@ -100,7 +99,7 @@ static void open_client(const char *uri)
 {
     heap all = {0};
     peer = roan_scripted_peer(world, roan_scripted_opened(world));
-    assert_int_equal(roan_open(&client, uri, ROAN_OPTIONS(.transport = roan_scripted_transport(world)), NULL), ROAN_OK);
+    open_uri(uri, NULL);
     assert_int_equal(fetch(&all, NULL), ROAN_NIL); /* now the pool has a connection */
     assert_int_equal(all.calls, 0);
 }
@@ -108,8 +107,7 @@ static void open_client(const char *uri)
 static int set_up(void **state)
 {
     (void)state;
-    world = roan_scripted_create(3);
-    roan_scripted_handle(world, roan_scripted_redis, NULL);
+    begin_world(3, roan_scripted_redis);
     open_client("redis://shop");
     return 0;
 }
@@ -117,14 +115,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    roan_error error;
-    roan_close(client, 0);
-    roan_status status = roan_scripted_check(world, &error);
-    if (status != ROAN_OK)
-        print_error("%s\n", error.text);
-    bool is_clean = status == ROAN_OK && roan_scripted_open_streams(world) == 0;
-    roan_scripted_free(world);
-    return is_clean ? 0 : -1;
+    return end_world();
 }
 
 static void reopen(const char *uri)
