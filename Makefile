@@ -7,6 +7,7 @@ PREFIX ?= /usr/local
 PORT ?= 6379
 ARGS ?=
 FUZZ_SECONDS ?= 60
+SIM_SECONDS ?= 60
 SOAK_SECONDS ?= 600
 SOAK_RATE ?= 10000
 PYTHON ?= python3
@@ -16,7 +17,7 @@ LTO ?= true
 WERROR ?= false
 
 .DEFAULT_GOAL := all
-.PHONY: all help run test test-quick test-interop bench asan tsan fuzz soak format install clean tcl
+.PHONY: all help run test test-quick test-interop bench asan tsan fuzz sim soak format install clean tcl
 
 ## all: build the program, build/roan (the default)
 all: build/build.ninja
@@ -65,6 +66,11 @@ tsan: build-tsan/build.ninja
 fuzz: build-fuzz/build.ninja
 	@ninja -C build-fuzz $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 	@tools/fuzz.sh build-fuzz $(FUZZ_SECONDS)
+
+## sim: interleave lanes by new seeds for SIM_SECONDS (60); a failure names its seed
+sim: build-checked/build.ninja
+	@ninja -C build-checked tests/sim/sim_engine
+	@build-checked/tests/sim/sim_engine for $(SIM_SECONDS)
 
 ## soak: keep a client busy for SOAK_SECONDS (600) at SOAK_RATE (10000) operations a second; its memory must not grow
 soak: all

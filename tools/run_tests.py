@@ -22,6 +22,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MESON_SUITES = ("unit", "model", "sim", "fuzz", "client", "check")
 SCRIPT_SECONDS_MAX = 600
+FAILED_LINES_MAX = 15 # of what a failed program said, repeated at the end
 SKIPPED = 77
 
 # Suites in Python: name, scripts, arguments ({roan}: the program). A pattern stands for every file that fits it.
@@ -57,7 +58,7 @@ def counts_of(output, code):
 
 
 def run_meson(build, suites):
-    """Runs meson's suites; [(suite, name, counts, seconds)]."""
+    """Runs meson's suites; [(suite, name, counts, seconds, output)]."""
     command = ["meson", "test", "-C", build, "--print-errorlogs"]
     for suite in suites:
         command += ["--suite", suite]
@@ -74,9 +75,10 @@ def run_meson(build, suites):
                 code_of = SKIPPED if result == "SKIP" else 0 if result in ("OK", "EXPECTEDFAIL") else 1
                 output = (test.get("stdout") or "") + (test.get("stderr") or "")
                 suite = test["name"].split(" / ")[0].split(":")[-1]
-                rows.append((suite, test["name"].split(" / ")[-1], counts_of(output, code_of), test["duration"]))
-    if code != 0 and not any(counts[1] for _, _, counts, _ in rows):
-        rows.append(("build", "meson test", (0, 1, 0), 0.0))
+                rows.append((suite, test["name"].split(" / ")[-1], counts_of(output, code_of), test["duration"],
+                             output))
+    if code != 0 and not any(row[2][1] for row in rows):
+        rows.append(("build", "meson test", (0, 1, 0), 0.0, ""))
     return rows
 
 
@@ -113,7 +115,8 @@ def run_script(path, arguments, program):
     seconds = time.monotonic() - started
     if seconds >= SCRIPT_SECONDS_MAX:
         print("%s: ended after %d seconds" % (path, SCRIPT_SECONDS_MAX))
-    return counts_of("".join(lines), code), seconds
+    output = "".join(lines)
+    return counts_of(output, code), seconds, output
 
 
 def copy_lines(source, lines):
@@ -151,17 +154,17 @@ def main():
         rows += run_meson(options.build, suites)
     for name, path, arguments in scripts_of(wanted):
         print("\n--- %s: %s" % (name, path), flush=True)
-        counts, seconds = run_script(path, arguments, program)
-        rows.append((name, path, counts, seconds))
+        rows.append((name, path, *run_script(path, arguments, program)))
 
     print("\n%-8s %7s %7s %7s %8s" % ("suite", "passed", "failed", "skipped", "seconds"))
     for suite in dict.fromkeys(row[0] for row in rows):
         of_suite = [row for row in rows if row[0] == suite]
         sums = [sum(row[2][index] for row in of_suite) for index in range(3)]
         print("%-8s %7d %7d %7d %8.1f" % (suite, *sums, sum(row[3] for row in of_suite)))
-    for suite, name, counts, _ in rows:
+    for suite, name, counts, _, output in rows:
         if counts[1]:
-            print("failed: %s / %s (%d)" % (suite, name, counts[1]))
+            print("failed: %s / %s (%d); its last lines:" % (suite, name, counts[1]))
+            print("".join("    %s\n" % line for line in output.splitlines()[-FAILED_LINES_MAX:]), end="")
     total = [sum(row[2][index] for row in rows) for index in range(3)]
     if not rows:
         print("nothing was run")

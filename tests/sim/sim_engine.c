@@ -8,8 +8,8 @@
  * - The data are the twin's, and those of a replica that repeats the effects.
  * - It ends: no lane waits for ever, and what was counted comes back to nothing.
  *
- *     sim_engine                 runs for SECONDS with seeds of its own; the first one is printed
- *     sim_engine SEED [RUNS]     this one, with the order of events, and those that follow
+ *     sim_engine SEED [RUNS]     this one, with the order of events, or it and those that follow
+ *     sim_engine for SECONDS     new seeds; the first one is printed
  */
 #include "../unit/engine_harness.h"
 
@@ -21,9 +21,9 @@
 #include "engine/stats.h"
 #include "engine/watch.h"
 
+#include <math.h>
 #include <time.h>
 
-#define SECONDS 4
 #define LANES_MAX 4
 #define SESSIONS_MAX 24
 #define REQUESTS_MAX 60
@@ -691,27 +691,40 @@ static double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static void run_seeds(simulation *sim, uint64_t seed, uint64_t runs_max, double seconds)
+{
+    double end = seconds_now() + seconds;
+    uint64_t runs = 0;
+    printf("seed %llu\n", (unsigned long long)seed);
+    for (; runs < runs_max && seconds_now() < end; runs++)
+        run(sim, seed + runs);
+    printf("%llu runs (%llu not compared): %llu requests parked, %llu times the gate was shut, %llu waiters served\n",
+           (unsigned long long)runs, (unsigned long long)sim->open_runs, (unsigned long long)sim->parked,
+           (unsigned long long)sim->gate_shut, (unsigned long long)sim->served);
+}
+
 int main(int argc, char **argv)
 {
 #if !defined(ROAN_CHECKED) || defined(__SANITIZE_THREAD__)
     printf("skipped: it needs a checked build, and a thread sanitizer knows no stacks of our own\n");
     return 77;
 #endif
+    if (argc < 2 || argc > 3) {
+        fprintf(stderr, "usage: sim_engine SEED [RUNS] | sim_engine for SECONDS\n");
+        return 2;
+    }
     simulation *sim = calloc(1, sizeof *sim);
     EXPECT(sim != NULL);
     sim->events = calloc(EVENTS_MAX, sizeof *sim->events);
     EXPECT(sim->events != NULL);
-    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : roan_random_entropy() % 1000000000;
-    uint64_t runs_max = argc > 2 ? strtoull(argv[2], NULL, 10) : argc > 1 ? 1 : UINT64_MAX, runs = 0;
-    sim->traces = argc > 1 && runs_max == 1;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    printf("seed %llu\n", (unsigned long long)seed);
-    double end = seconds_now() + SECONDS;
-    for (; runs < runs_max && (argc > 1 || seconds_now() < end); runs++)
-        run(sim, seed + runs);
-    printf("%llu runs (%llu not compared): %llu requests parked, %llu times the gate was shut, %llu waiters served\n",
-           (unsigned long long)runs, (unsigned long long)sim->open_runs, (unsigned long long)sim->parked,
-           (unsigned long long)sim->gate_shut, (unsigned long long)sim->served);
+    uint64_t runs = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    if (strcmp(argv[1], "for") == 0) {
+        run_seeds(sim, roan_random_entropy() % 1000000000, UINT64_MAX, (double)runs);
+    } else {
+        sim->traces = runs == 1;
+        run_seeds(sim, strtoull(argv[1], NULL, 10), runs, INFINITY);
+    }
     free(sim->events);
     free(sim);
     return 0;
