@@ -50,6 +50,7 @@ test-interop: all
 bench: all
 	@$(PYTHON) -B bench/bench.py
 	@$(PYTHON) -B bench/bench_types.py
+	@$(PYTHON) -B bench/bench_scripts.py
 	@$(PYTHON) -B bench/latency.py
 
 ## asan: run the suites (or ONLY=unit,wire) under AddressSanitizer and UBSan

@@ -7,7 +7,7 @@
 
 A probe asks for one element of other keys (GET, SET, HSET, HGET, SADD, ZADD, ZSCORE, LPUSH, RPOP in turn) at a fixed
 rate: first beside nothing (idle), then while a second client adds elements to one list, hash, set, sorted set or stream
-in a pipeline (grow), and then from the DEL of that value until one second after it (delete). An operation that comes
+in a pipeline (grow), and then from the DEL of that value until five seconds after it (delete). An operation that comes
 late because the one before it took long counts as late, so that a stall is seen by all that it would have met.
 
 The server has CPU 0, the probe and the load share CPU 1; the probe goes first where the system allows (as root). Other
@@ -32,7 +32,7 @@ from targets import TargetFailed, encode  # noqa: E402
 INTERVAL_SECONDS = 0.0002
 SLOW_LOG = ([b"slowlog-log-slower-than", b"1000"], [b"slowlog-max-len", b"100000"])
 IDLE_SECONDS = 5.0
-AFTER_DELETE_SECONDS = 1.0
+AFTER_DELETE_SECONDS = IDLE_SECONDS
 ITEMS = 10000000
 PER_COMMAND = 10                    # elements in one command of the load
 COMMANDS_AHEAD = 10                 # commands sent before their answers are waited for
