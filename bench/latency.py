@@ -11,9 +11,10 @@ in a pipeline (grow), and then from the DEL of that value until five seconds aft
 late because the one before it took long counts as late, so that a stall is seen by all that it would have met.
 
 The server has CPU 0, the probe and the load share CPU 1; the probe goes first where the system allows (as root). Other
-work on the machine shows in the idle line: what counts is the distance to it. The machine only ever adds to a latency,
-so with --rounds every phase shows its lowest percentiles of all rounds. The last column counts the commands that took
-longer than a millisecond inside the server (its slow log), in the round with the fewest.
+work on the machine shows in the idle line: what counts is the distance to it. A virtual machine that works is stopped
+more often than one that sleeps, which "grow nothing" shows: the same load on ten thousand small keys. The machine only
+ever adds to a latency, so with --rounds every phase shows its lowest percentiles of all rounds. The last column counts
+the commands that took longer than a millisecond inside the server (its slow log), in the round with the fewest.
 """
 
 import argparse
@@ -49,6 +50,9 @@ def name(number):
     return b"element:%012d" % number
 
 
+CONTROL = "nothing"                 # a kind that grows nothing: what the load alone does to the probe
+SMALL_KEYS = 10000
+
 KINDS = {
     "list": (b"RPUSH", lambda number: (name(number),)),
     "hash": (b"HSET", lambda number: (name(number), VALUE)),
@@ -66,8 +70,17 @@ def connect(port):
 
 # -- the load, in a process of its own ------------------------------------------------------------------
 
+def small_keys(items):
+    """The same amount of load, and nothing grows."""
+    for number in range(0, items, PER_COMMAND):
+        yield encode([b"SET", b"key:%012d" % (number % SMALL_KEYS), VALUE])
+
+
 def requests_of(kind, items):
     """Commands that add the elements; a stream takes one entry with each."""
+    if kind == CONTROL:
+        yield from small_keys(items)
+        return
     verb, words = KINDS[kind]
     per_command = 1 if kind == "stream" else PER_COMMAND
     for start in range(0, items, per_command):
@@ -189,6 +202,8 @@ def measure(target, kinds, items, idle_seconds):
             loader.join()
             if not done.is_set():
                 raise TargetFailed("the load of %s did not end" % kind)
+            if kind == CONTROL:
+                continue
             with connect(target.port) as other:
                 other.sendall(encode([b"DEL", b"big"]))
                 phase("delete " + kind, after(AFTER_DELETE_SECONDS))
@@ -213,7 +228,7 @@ def parse_arguments():
     parser.add_argument("--roan", default=os.path.join(bench.ROOT, "build", "roan"), help="the program to measure")
     parser.add_argument("--variants", default="plain", help="of Roan: %s" % ", ".join(bench.VARIANTS))
     parser.add_argument("--peer", action="append", metavar="NAME|COMMAND", help="another server; repeat")
-    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--kinds", default=",".join([CONTROL, *KINDS]))
     parser.add_argument("--items", type=int, default=ITEMS, help="elements of the large value (%d)" % ITEMS)
     parser.add_argument("--rounds", type=int, default=1, help="measure so often, report the lowest (1)")
     parser.add_argument("--quick", action="store_true", help="a fiftieth of the elements")
@@ -221,7 +236,7 @@ def parse_arguments():
     options = parser.parse_args()
     if options.quick:
         options.items //= 50
-    unknown = set(options.kinds.split(",")) - set(KINDS)
+    unknown = set(options.kinds.split(",")) - {CONTROL, *KINDS}
     if unknown:
         sys.exit("latency.py: there is no kind %s" % ", ".join(sorted(unknown)))
     return options
