@@ -161,6 +161,21 @@ def request_count(test, depth, scale):
     return max(1000, int(count / (MSET_WEIGHT if test == "mset" else 1)))
 
 
+def generate(target, generator, command, count, connections, depth, keys):
+    """Runs one command of the generator so often; its row of figures."""
+    argv = generator + ["-p", str(target.port), "-c", str(connections), "-n", str(count), "-P", str(depth),
+                        "-r", str(keys), "-d", str(VALUE_BYTES), "--csv"] + command
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=RUN_SECONDS_MAX, preexec_fn=on_cpu(LOAD_CPU))
+    except subprocess.TimeoutExpired:
+        raise Skipped("took more than %d seconds" % RUN_SECONDS_MAX)
+    rows = list(csv.reader(io.StringIO(done.stdout)))
+    if done.returncode != 0 or len(rows) < 2 or "rror from server" in done.stderr:
+        raise Skipped((done.stderr.strip() or "exit status %d" % done.returncode).splitlines()[-1])
+    return rows[-1]
+
+
 def measure(target, generator, test, depth, scale, keys):
     """One run: server CPU per request, requests per second, latencies in milliseconds."""
     count = request_count(test, depth, scale)

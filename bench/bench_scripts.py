@@ -13,14 +13,11 @@ servers may use both CPUs there. With one worker everything waits for a script, 
 """
 
 import argparse
-import csv
-import io
 import json
 import os
 import random
 import select
 import socket
-import subprocess
 import sys
 import time
 
@@ -132,19 +129,8 @@ def transactions(count):
 
 # -- tests ----------------------------------------------------------------------------------------------
 
-def generate(target, generator, command, count, connections=CONNECTIONS, depth=DEPTH):
-    """Runs the generator; its row of figures."""
-    argv = generator + ["-p", str(target.port), "-c", str(connections), "-n", str(count), "-P", str(depth),
-                        "-r", str(KEYS), "-d", str(len(VALUE)), "--csv"] + command
-    try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=bench.RUN_SECONDS_MAX, preexec_fn=on_cpu(bench.LOAD_CPU))
-    except subprocess.TimeoutExpired:
-        raise bench.Skipped("took more than %d seconds" % bench.RUN_SECONDS_MAX)
-    rows = list(csv.reader(io.StringIO(done.stdout)))
-    if done.returncode != 0 or len(rows) < 2 or "rror from server" in done.stderr:
-        raise bench.Skipped((done.stderr.strip() or "exit status %d" % done.returncode).splitlines()[-1])
-    return rows[-1]
+def generate(target, generator, command, count):
+    return bench.generate(target, generator, command, count, CONNECTIONS, DEPTH, KEYS)
 
 
 def run_eval(target, generator, count):
@@ -196,7 +182,8 @@ TESTS = {  # name: what to run, requests
 def measure(target, generator, test, scale):
     """Server CPU per request, in nanoseconds."""
     run, requests = TESTS[test]
-    count = max(800, int(requests * scale))
+    whole = DEPTH * CONNECTIONS # a round of transactions
+    count = max(1, int(requests * scale) // whole) * whole
     target.call("FLUSHALL", "SYNC")
     if test.startswith(("set", "multi")):
         bench.fill(target, KEYS)

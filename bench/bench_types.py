@@ -11,18 +11,15 @@ so that every pop finds an element. Pipeline depth 16, 50 connections and 64-byt
 """
 
 import argparse
-import csv
-import io
 import json
 import os
 import random
-import subprocess
 import sys
 import time
 
 sys.dont_write_bytecode = True
 import bench  # noqa: E402
-from targets import TargetFailed, encode, on_cpu  # noqa: E402
+from targets import TargetFailed, encode  # noqa: E402
 
 DEPTH = 16
 CONNECTIONS = 50
@@ -140,19 +137,10 @@ def measure(target, generator, test, scale):
     count = max(20, int(test.requests * scale))
     target.call("FLUSHALL", "SYNC")
     target.load(test.fill(count))
-    argv = generator + ["-p", str(target.port), "-c", str(test.connections), "-n", str(count), "-P", str(test.depth),
-                        "-r", str(test.keys), "-d", str(len(VALUE)), "--csv"] + test.command
     before = target.cpu_ns()
-    try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=bench.RUN_SECONDS_MAX, preexec_fn=on_cpu(bench.LOAD_CPU))
-    except subprocess.TimeoutExpired:
-        raise bench.Skipped("took more than %d seconds" % bench.RUN_SECONDS_MAX)
+    row = bench.generate(target, generator, test.command, count, test.connections, test.depth, test.keys)
     after = target.cpu_ns()
-    rows = list(csv.reader(io.StringIO(done.stdout)))
-    if done.returncode != 0 or len(rows) < 2 or "rror from server" in done.stderr:
-        raise bench.Skipped((done.stderr.strip() or "exit status %d" % done.returncode).splitlines()[-1])
-    return {"cpu_ns": (after - before) / count, "ops": float(rows[-1][1])}
+    return {"cpu_ns": (after - before) / count, "ops": float(row[1])}
 
 
 def measure_rounds(targets, generator, tests, options):
